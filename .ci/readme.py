@@ -1,0 +1,19 @@
+"Render README.md from nbs/index.ipynb: text as it stands, code fenced, printed output under it. No quarto needed."
+import json
+from pathlib import Path
+
+def fenced(language, text): return f'```{language}\n{text.rstrip()}\n```'
+
+def render(nb):
+    for cell in nb['cells']:
+        source = ''.join(cell['source'])
+        if source.startswith('#| hide'): continue
+        if cell['cell_type'] == 'markdown': yield source.replace('](images/', '](nbs/images/')
+        else:
+            yield fenced('python', source)
+            texts = [''.join(o.get('text') or o.get('data', {}).get('text/plain', '')) for o in cell['outputs']]
+            if any(texts): yield fenced('', ''.join(texts))
+
+root = Path(__file__).parent.parent
+notebook = json.loads((root / 'nbs' / 'index.ipynb').read_text(encoding='utf-8'))
+(root / 'README.md').write_text('\n\n'.join(render(notebook)) + '\n', encoding='utf-8')
