@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['CONFIGS', 'check_heads', 'MultiheadSelfAttention1D', 'attention_part', 'TAResBlock', 'TADownblock', 'TAUpblock',
-           'TAUnet', 'ConditionalTAUnet', 'create_model']
+           'TAUnet', 'ConditionalTAUnet', 'build_model', 'create_model']
 
 # %% ../nbs/05_attention.ipynb #98188576
 import math
@@ -90,7 +90,7 @@ class TAUpblock(TUpblock):
     ):
         super().__init__(t_embed, c_in, c_out, upsample, n_layers, attn=lambda nc: attention_part(nc, nh))
 
-# %% ../nbs/05_attention.ipynb #33e93663
+# %% ../nbs/05_attention.ipynb #de16a3a4
 class TAUnet(TUnet):
     "U-Net with time and attention that predicts ε: `(b, color_channels, h, w), (b,) -> (b, color_channels, h, w)`."
     def __init__(self,
@@ -103,6 +103,8 @@ class TAUnet(TUnet):
     ):
         heads = per_level('attention_heads', attention_heads, len(nfs) - 1, 0)
         super().__init__(nfs, n_blocks, color_channels, patch=patch, attn=lambda level, nc: attention_part(nc, heads[level]))
+        self.config = dict(nfs=list(nfs), attention_heads=list(attention_heads), n_blocks=list(n_blocks),
+                           color_channels=color_channels, patch=patch)
 
 class ConditionalTAUnet(TAUnet):
     "`TAUnet` that also sees a class: `(b, color_channels, h, w), (b,), (b,) -> (b, color_channels, h, w)`."
@@ -118,6 +120,7 @@ class ConditionalTAUnet(TAUnet):
         super().__init__(nfs, attention_heads, n_blocks, color_channels, patch=patch)
         if n_classes < 1: raise ValueError(f'n_classes must be at least 1, got {n_classes}')
         self.n_classes, self.classes = n_classes, nn.Embedding(n_classes, 4 * nfs[0])
+        self.config['n_classes'] = n_classes
 
     def check_labels(self, x: torch.Tensor, c: torch.Tensor):
         "Refuse labels that don't name one class for each image."
@@ -132,12 +135,21 @@ class ConditionalTAUnet(TAUnet):
         self.check_labels(x, c)
         return self.denoise(x, self.time(t) + self.classes(c.long()))
 
-# %% ../nbs/05_attention.ipynb #7ddc4c60
+# %% ../nbs/05_attention.ipynb #6fcafa51
 CONFIGS = {
     'published': dict(nfs=(32, 64, 128, 256, 384), attention_heads=(0, 8, 8, 8, 8, 8), n_blocks=(3, 2, 1, 1, 1, 1)),
-    'laptop': dict(nfs=(48, 48, 96, 128), attention_heads=(0, 4, 4, 4), n_blocks=(2, 2, 1, 1), patch=2, scaled=True),
-    'test': dict(nfs=(16, 16, 24), attention_heads=(0, 4, 4), n_blocks=(1, 1, 1), patch=2, scaled=True),
+    'laptop': dict(nfs=(48, 48, 96, 128), attention_heads=(0, 4, 4, 4), n_blocks=(2, 2, 1, 1), patch=2, sigma_data=.4),
+    'test': dict(nfs=(16, 16, 24), attention_heads=(0, 4, 4), n_blocks=(1, 1, 1), patch=2, sigma_data=.4),
 }
+
+def build_model(
+    config: dict,  # keyword arguments of `TAUnet`, or with `n_classes` of `ConditionalTAUnet`; `sigma_data`: wrapped in a `ScaledDenoiser`
+) -> nn.Module:  # predicts ε: `model(x, t)`, or `model(x, t, c)` with classes; its `.config` builds the next one
+    "A new network from its configuration."
+    config = dict(config)
+    sigma_data = config.pop('sigma_data', None)
+    net = (ConditionalTAUnet if 'n_classes' in config else TAUnet)(**config)
+    return net if sigma_data is None else ScaledDenoiser(net, sigma_data)
 
 def create_model(
     name: str = 'laptop',  # one of CONFIGS
@@ -146,7 +158,5 @@ def create_model(
 ) -> nn.Module:  # predicts ε: `model(x, t)`, or `model(x, t, c)` with classes
     "A new network of a named size."
     if name not in CONFIGS: raise ValueError(f'no model named {name!r}; there are {", ".join(CONFIGS)}')
-    config = dict(CONFIGS[name], color_channels=color_channels)
-    scaled = config.pop('scaled', False)
-    net = TAUnet(**config) if n_classes is None else ConditionalTAUnet(n_classes, **config)
-    return ScaledDenoiser(net) if scaled else net
+    classes = {} if n_classes is None else dict(n_classes=n_classes)
+    return build_model(dict(CONFIGS[name], color_channels=color_channels, **classes))

@@ -182,7 +182,7 @@ class TUnet(nn.Module):
         for up in self.ups: x = up(x, emb, skips.pop())
         return F.pixel_shuffle(self.head(x), self.patch)
 
-# %% ../nbs/04_unet.ipynb #c0c76cea
+# %% ../nbs/04_unet.ipynb #0acc1572
 class ScaledDenoiser(nn.Module):
     "Wraps a network `F(x, t, ...)`: same call, same shapes, predicts ε; scales in- and output (Karras et al. 2022, 5)."
     def __init__(self,
@@ -191,6 +191,11 @@ class ScaledDenoiser(nn.Module):
     ):
         super().__init__()
         self.net, self.sigma_data = net, sigma_data
+
+    @property
+    def config(self) -> dict:
+        "What the network was built from, and the scale."
+        return dict(self.net.config, sigma_data=self.sigma_data)
 
     def forward(self, x: torch.Tensor, t: torch.Tensor, *cond) -> torch.Tensor:
         if t.shape != (len(x),): raise ValueError(f't must have shape ({len(x)},), one time an image, got {tuple(t.shape)}')
