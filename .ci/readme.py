@@ -1,5 +1,5 @@
 "Render README.md from nbs/index.ipynb: text as it stands, code fenced, printed output under it. No quarto needed."
-import json
+import json, re
 from pathlib import Path
 
 def fenced(language, text): return f'```{language}\n{text.rstrip()}\n```'
@@ -8,7 +8,8 @@ def render(nb):
     for cell in nb['cells']:
         source = ''.join(cell['source'])
         if source.startswith('#| hide'): continue
-        if cell['cell_type'] == 'markdown': yield source.replace('](images/', '](nbs/images/')
+        if cell['cell_type'] == 'markdown':  # links are relative to nbs/ in the notebook, to the root in the README
+            yield re.sub(r'\]\((images/[^)]*|[^):/]*\.ipynb)\)', r'](nbs/\1)', source)
         else:
             yield fenced('python', source)
             texts = [''.join(o.get('text') or o.get('data', {}).get('text/plain', '')) for o in cell['outputs']]

@@ -66,7 +66,7 @@ def new_file(path: str, force: bool) -> Path:
     if path.exists() and not force: raise ValueError(f'{path} is there already; name another with --out, or add --force')
     return path
 
-# %% ../nbs/09_cli.ipynb #4aec8417
+# %% ../nbs/09_cli.ipynb #8d912345
 def train_command(args):
     "Train a model of a preset and write weights, samples and losses."
     import torch
@@ -86,16 +86,16 @@ def train_command(args):
     torch.manual_seed(args.seed)
     model = create_model(size['model'], None if args.unconditional else len(CLASSES))
     dls = get_fashion_dls(args.batch_size or size['bs'], path=args.data, n=size['n'])
-    losses = LossFileCB(table)
+    losses, lr = LossFileCB(table), args.lr or size['lr' if args.unconditional else 'conditional_lr']
     (train if args.unconditional else conditional_train)(
-        model, dls, args.lr or size['lr'], args.epochs or size['epochs'], [losses],
+        model, dls, lr, args.epochs or size['epochs'], [losses],
         schedule=size['schedule'], minutes=args.minutes, device=args.device)
     minutes = (time.monotonic() - started) / 60
 
     loss, n = eps_loss(model, dls.valid), len(dls.valid.images)
-    recipe = f'preset {args.preset}, {losses.images:,} images seen, batch {dls.train.bs}, lr {args.lr or size["lr"]}, seed {args.seed}'
+    recipe = f'preset {args.preset}, {losses.images:,} images seen, batch {dls.train.bs}, lr {lr}, seed {args.seed}'
     save_model(model, weights, dtype=torch.float16, card=dict(
-        data=f'Fashion-MNIST, {len(dls.train.images):,} training images', recipe=recipe, minutes=round(minutes, 1), eps_loss=loss, n=n))
+        data=f'Fashion-MNIST, {len(dls.train.images):,} training images', recipe=recipe, minutes=round(minutes, 1), eps_loss=loss, n=n, history=losses.history))
     generator = torch.Generator().manual_seed(args.seed)
     if args.unconditional: x_0, _ = ddpm(model, (40, 1, 32, 32), n_steps=50, generator=generator)
     else: x_0, _ = conditional_ddpm(model, torch.arange(10).repeat_interleave(8), (80, 1, 32, 32), n_steps=50, generator=generator)
@@ -103,15 +103,16 @@ def train_command(args):
     print(f'eps-loss {loss:.4f} on {n:,} test images after {minutes:.1f} minutes')
     for path in (weights, picture, table): print(path.resolve())
 
-# %% ../nbs/09_cli.ipynb #9dfbfb52
+# %% ../nbs/09_cli.ipynb #82fd56b9
 from .learner import Callback
 
 class LossFileCB(Callback):
     "Write `learn.history` to a CSV file after each round, and count the images seen in training."
     order = 30
-    def __init__(self, path): self.path, self.images = path, 0
+    def __init__(self, path): self.path, self.images, self.history = path, 0, []
     def after_step(self, learn): self.images += len(learn.batch[0])
     def cleanup_epoch(self, learn):
+        self.history = learn.history
         with open(self.path, 'w', newline='') as f:
             writer = csv.DictWriter(f, ['loss', 'epoch', 'train'])
             writer.writeheader()

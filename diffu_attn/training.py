@@ -55,11 +55,11 @@ def eps_loss(
     finally: model.train(was_training)
     return total / done
 
-# %% ../nbs/07_training.ipynb #5043a0d2
-PRESETS = {  # model: a name of CONFIGS; n: images of each split that the notebooks use, None is all of them
-    'test': dict(model='test', n=640, bs=64, lr=2e-3, epochs=2, schedule=linear_decay),
-    'laptop': dict(model='laptop', n=None, bs=64, lr=2e-3, epochs=2, schedule=linear_decay),
-    'published': dict(model='published', n=None, bs=512, lr=4e-3, epochs=25, schedule=one_cycle),
+# %% ../nbs/07_training.ipynb #f6c17a29
+PRESETS = {  # model: a name of CONFIGS; n: images of each split, None is all of them; n_demo: the same, for a short demonstration
+    'test': dict(model='test', n=640, n_demo=640, bs=64, lr=2e-3, conditional_lr=2e-3, epochs=2, schedule=linear_decay),
+    'laptop': dict(model='laptop', n=None, n_demo=12_800, bs=64, lr=2e-3, conditional_lr=2e-3, epochs=1, schedule=linear_decay),
+    'published': dict(model='published', n=None, n_demo=None, bs=512, lr=1e-3, conditional_lr=4e-3, epochs=25, schedule=one_cycle),
 }
 
 def preset(
