@@ -41,7 +41,7 @@ def classes(text: str) -> list:
             raise argparse.ArgumentTypeError(f'no class {part!r}; there are 0 to 9, or {", ".join(CLASSES)}')
     return found
 
-# %% ../nbs/09_cli.ipynb #bbf089a5
+# %% ../nbs/09_cli.ipynb #eaacf3eb
 def sample_command(args):
     "Draw garments and write them as one PNG."
     import torch
@@ -52,21 +52,16 @@ def sample_command(args):
     n_classes = model.config.get('n_classes')
     if n_classes is None: raise ValueError(f'{args.weights} knows no classes; sample it with ddpm in a notebook')
     if max(args.classes) >= n_classes: raise ValueError(f'{args.weights} knows the classes 0 to {n_classes - 1}, not {max(args.classes)}')
-    out = new_file(args.out, args.force)
+    out = Path(args.out)
+    if out.suffix != '.png': raise ValueError(f'--out must end in .png, got {out}')
+    if not out.parent.is_dir(): raise ValueError(f'no folder {out.parent}')
     c, started = torch.tensor(args.classes).repeat_interleave(args.n), time.monotonic()
     x_0, _ = conditional_ddpm(model.to(args.device), c, (len(c), model.config['color_channels'], 32, 32), n_steps=args.steps,
                               generator=torch.Generator().manual_seed(args.seed))
     save_grid(x_0, out, ncols=args.n, row_names=[CLASSES[i] for i in args.classes])
     print(f'{len(c)} images of {len(args.classes)} classes in {time.monotonic() - started:.1f} s: {out.resolve()}')
 
-def new_file(path: str, force: bool) -> Path:
-    "`path`, if it may be written: its folder is there, and it is new or `force` says to replace it."
-    path = Path(path)
-    if not path.parent.is_dir(): raise ValueError(f'no folder {path.parent}')
-    if path.exists() and not force: raise ValueError(f'{path} is there already; name another with --out, or add --force')
-    return path
-
-# %% ../nbs/09_cli.ipynb #8d912345
+# %% ../nbs/09_cli.ipynb #eddc2cab
 def train_command(args):
     "Train a model of a preset and write weights, samples and losses."
     import torch
@@ -80,7 +75,8 @@ def train_command(args):
     size, started = preset(args.preset), time.monotonic()
     folder = Path(args.out)
     folder.mkdir(parents=True, exist_ok=True)
-    weights, picture, table = (new_file(folder / name, args.force) for name in ('weights.safetensors', 'samples.png', 'losses.csv'))
+    weights, picture, table = (folder / name for name in ('weights.safetensors', 'samples.png', 'losses.csv'))
+    if weights.exists() and not args.force: raise ValueError(f'{weights} is there already; name another folder with --out, or add --force')
     table.write_text('')
 
     torch.manual_seed(args.seed)
@@ -118,7 +114,7 @@ class LossFileCB(Callback):
             writer.writeheader()
             writer.writerows(learn.history)
 
-# %% ../nbs/09_cli.ipynb #43b68c65
+# %% ../nbs/09_cli.ipynb #8f477424
 class Parser(argparse.ArgumentParser):
     "Says what is wrong in one line."
     def error(self, message): self.exit(2, f'{self.prog}: {message} (see {self.prog} --help)\n')
@@ -138,8 +134,7 @@ def parser() -> argparse.ArgumentParser:
     s.add_argument('--steps', type=whole, default=50, help='network evaluations for an image: more are slower, and better up to about 100')
     s.add_argument('--seed', type=int, default=0, help='the same seed draws the same images')
     s.add_argument('--device', type=device, default='cpu', help='cpu, cuda or mps')
-    s.add_argument('--out', default='samples.png', help='the PNG to write')
-    s.add_argument('--force', action='store_true', help='replace the file if it is there')
+    s.add_argument('--out', default='samples.png', help='the PNG to write, or to replace')
     s.set_defaults(run=sample_command)
     t = commands.add_parser('train', help='train a model on Fashion-MNIST', formatter_class=style,
         description='Train a model that predicts the noise in noised images. The loss that is printed is the mean squared error '
