@@ -138,14 +138,14 @@ class MetricsCB(Callback):
     def cleanup_epoch(self, learn):
         if self.n: learn.history.append(dict(loss=float(self.total) / self.n, epoch=learn.epoch, train='train' if learn.training else 'eval'))
 
-# %% ../nbs/03_learner.ipynb #484e104f
+# %% ../nbs/03_learner.ipynb #d55cd174
 class ProgressCB(Callback):
     "Shows `learn.history` as it grows: bar, table and live plot in a notebook, plain lines in a terminal."
     order = 20
     def __init__(self,
         plot: bool = True,  # draw the live plot, in a notebook?
         notebook: bool = None,  # draw as in a notebook? By default where there is one
-        every: float = 10.,  # seconds between two lines within an epoch, in a terminal
+        every: float = 10.,  # seconds between two looks within an epoch
     ): self.plot, self.notebook, self.every = plot, notebook, every
 
     def before_fit(self, learn):
@@ -154,7 +154,7 @@ class ProgressCB(Callback):
         self.losses, self.shown, self.said, self.bar = [], 0, time.monotonic(), None
         if self.in_notebook:
             from fastprogress.fastprogress import NBMasterBar
-            self.bar = NBMasterBar(range(learn.n_epochs))
+            self.bar = NBMasterBar(range(100), names=['train', 'eval'])  # percent of the fit
             self.bar.update(0)
             self.bar.write(['loss', 'epoch', 'train'], table=True)
         else: print(f'{"loss":>7}  epoch  train', flush=True)
@@ -162,10 +162,20 @@ class ProgressCB(Callback):
     def after_loss(self, learn):
         if not learn.training: return
         self.losses.append(learn.loss.detach())
-        if not self.in_notebook and time.monotonic() - self.said > self.every:
-            self.said = time.monotonic()
-            recent = torch.stack(self.losses[-50:]).mean()
-            print(f'{recent:7.4f}  {learn.epoch:5}  batch {learn.i + 1}/{len(learn.batches)}, {learn.frac:.0%} of the fit', flush=True)
+        if time.monotonic() - self.said < self.every: return
+        self.said = time.monotonic()
+        if self.bar is not None: return self.draw(learn)
+        recent = torch.stack(self.losses[-50:]).mean()
+        print(f'{recent:7.4f}  {learn.epoch:5}  batch {learn.i + 1}/{len(learn.batches)}, {learn.frac:.0%} of the fit', flush=True)
+
+    def draw(self, learn):
+        "Bring the notebook's bar and plot up to date."
+        if (percent := int(100 * learn.frac)) > 0: self.bar.update(min(percent, 99))  # 0 would start it, 100 end it
+        if not self.plot or not self.losses: return
+        self.bar.update_graph(self.curves(learn))
+        if hasattr(self.bar, 'graph_out'):
+            self.bar.graph_ax.set(xlabel='epoch', ylabel='loss')
+            self.bar.graph_out.update(self.bar.graph_ax.figure)
 
     def cleanup_epoch(self, learn):
         for row in learn.history[self.shown:]:
@@ -173,7 +183,7 @@ class ProgressCB(Callback):
             if self.bar is None: print(f'{cells[0]:>7}  {cells[1]:>5}  {cells[2]}', flush=True)
             else: self.bar.write(cells, table=True)
         self.shown = len(learn.history)
-        if self.bar is not None and self.plot and self.losses: self.bar.update_graph(self.curves(learn))
+        if self.bar is not None: self.draw(learn)
 
     def curves(self, learn) -> list:
         "[epochs, losses] of the training batches (averaged over at most 200 pieces) and of the evaluations."
@@ -183,8 +193,6 @@ class ProgressCB(Callback):
         evals = [(r['epoch'] + 1, r['loss']) for r in learn.history if r['train'] == 'eval']
         return [[xs.tolist(), [p.mean().item() for p in pieces]], [[e for e, _ in evals], [l for _, l in evals]]]
 
-    def after_epoch(self, learn):
-        if self.bar is not None and not learn.training: self.bar.update(learn.epoch + 1)
     def cleanup_fit(self, learn):
         if self.bar is not None: self.bar.on_iter_end()
 
@@ -265,16 +273,16 @@ class BudgetCB(Callback):
     def after_epoch(self, learn):
         if self.started is None and self.spent >= 60 * self.minutes: raise CancelFitException
 
-# %% ../nbs/03_learner.ipynb #cf291528
+# %% ../nbs/03_learner.ipynb #d882d841
 class LRFinderCB(Callback):
-    "Multiply the learning rate by `gamma` each batch; end the fit when the loss is three times its minimum."
+    "Multiply the learning rate by `gamma` each batch; end the fit when the loss, averaged over five batches, is three times its minimum."
     def __init__(self, gamma: float = 1.3): self.gamma = gamma
-    def before_fit(self, learn): self.lrs, self.losses, self.lowest = [], [], math.inf
+    def before_fit(self, learn): self.lrs, self.raw, self.losses = [], [], []
     def after_step(self, learn):
-        loss, group = learn.loss.item(), learn.opt.param_groups[0]
-        self.lrs.append(group['lr']); self.losses.append(loss)
-        self.lowest = min(self.lowest, loss)
-        if not loss < 3 * self.lowest: raise CancelFitException
+        self.lrs.append(learn.opt.param_groups[0]['lr'])
+        self.raw.append(learn.loss.item())
+        self.losses.append(sum(self.raw[-5:]) / len(self.raw[-5:]))
+        if not self.losses[-1] < 3 * min(self.losses): raise CancelFitException
         for group in learn.opt.param_groups: group['lr'] *= self.gamma
 
 def lr_find(
@@ -282,7 +290,7 @@ def lr_find(
     start: float = 1e-6,  # first learning rate
     gamma: float = 1.3,  # factor from batch to batch
     max_epochs: int = 10,  # end here if the loss never explodes
-) -> tuple:  # (learning rates, losses)
+) -> tuple:  # (learning rates, losses averaged over five batches)
     "Try rising learning rates (Smith 2017)."
     state, lr, finder = copy.deepcopy(learn.model.state_dict()), learn.lr, LRFinderCB(gamma)
     learn.lr = start
