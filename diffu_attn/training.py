@@ -70,7 +70,7 @@ def preset(
     if name not in PRESETS: raise ValueError(f'no preset named {name!r}; there are {", ".join(PRESETS)}')
     return PRESETS[name]
 
-# %% ../nbs/07_training.ipynb #054a5783
+# %% ../nbs/07_training.ipynb #ce5978e8
 def mse_loss(pred: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     "Mean squared error; shapes must be equal, so that nothing is broadcast by mistake."
     if pred.shape != target.shape: raise ValueError(f'predictions {tuple(pred.shape)} and targets {tuple(target.shape)} differ in shape')
@@ -80,12 +80,25 @@ def adamw(params, lr: float):
     "AdamW with ε 1e-5, betas (0.9, 0.99)."
     return torch.optim.AdamW(params, lr=lr, eps=1e-5, betas=(.9, .99))
 
-def fit(model, dls, lr, n_epochs, extra_cbs, loss_fn, task, schedule, minutes, device, ema):
-    "What `train` and `conditional_train` share: returns the learner."
+def fit(
+    task: TrainCB,  # `FashionDDPM()` or `ConditionalFashionDDPM()`
+    model,  # predicts ε
+    dls,  # `train` and `valid` batches `(images, labels)`
+    lr: float,  # highest learning rate
+    n_epochs: int,  # rounds through the training set
+    extra_cbs,  # more callbacks
+    loss_fn,  # (prediction, noise) -> scalar
+    *,
+    schedule=one_cycle,  # factor of the learning rate over the fit
+    minutes: float = None,  # end after so many minutes instead
+    device=None,  # where to train; a GPU where there is one
+    ema: float = .995,  # decay of the averaged weights
+):  # the trained model, in eval mode, with averaged weights
+    "What `train` and `conditional_train` share."
     if not lr > 0: raise ValueError(f'lr must be more than 0, got {lr}')
     cbs = [task, DeviceCB(device), MetricsCB(), ProgressCB(), ScheduleCB(schedule), GradientClipCB(), NaNStopCB(), EMACB(ema)]
     if minutes is not None: cbs, n_epochs = [*cbs, BudgetCB(minutes)], 10**9
-    return Learner(model, dls, loss_fn, lr, [*cbs, *extra_cbs], adamw).fit(n_epochs)
+    return Learner(model, dls, loss_fn, lr, [*cbs, *extra_cbs], adamw).fit(n_epochs).model
 
 def train(
     model,  # predicts ε: `model(x, t)`
@@ -94,14 +107,10 @@ def train(
     n_epochs: int = 25,  # rounds through the training set
     extra_cbs=(),  # more callbacks
     loss_fn=mse_loss,  # (prediction, noise) -> scalar
-    *,
-    schedule=one_cycle,  # factor of the learning rate over the fit
-    minutes: float = None,  # end after so many minutes instead
-    device=None,  # where to train; a GPU where there is one
-    ema: float = .995,  # decay of the averaged weights
+    **options,  # `schedule`, `minutes`, `device`, `ema`, as in `fit`
 ):  # the trained model
     "Train an unconditional model, showing a bar, a live plot and the table `loss epoch train`."
-    return fit(model, dls, lr, n_epochs, extra_cbs, loss_fn, FashionDDPM(), schedule, minutes, device, ema).model
+    return fit(FashionDDPM(), model, dls, lr, n_epochs, extra_cbs, loss_fn, **options)
 
 def conditional_train(
     model,  # predicts ε: `model(x, t, c)`
@@ -110,11 +119,7 @@ def conditional_train(
     n_epochs: int = 25,  # rounds through the training set
     extra_cbs=(),  # more callbacks
     loss_fn=mse_loss,  # (prediction, noise) -> scalar
-    *,
-    schedule=one_cycle,  # factor of the learning rate over the fit
-    minutes: float = None,  # end after so many minutes instead
-    device=None,  # where to train; a GPU where there is one
-    ema: float = .995,  # decay of the averaged weights
+    **options,  # `schedule`, `minutes`, `device`, `ema`, as in `fit`
 ):  # the trained model
     "Train a class-conditional model, showing a bar, a live plot and the table `loss epoch train`."
-    return fit(model, dls, lr, n_epochs, extra_cbs, loss_fn, ConditionalFashionDDPM(), schedule, minutes, device, ema).model
+    return fit(ConditionalFashionDDPM(), model, dls, lr, n_epochs, extra_cbs, loss_fn, **options)
