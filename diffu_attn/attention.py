@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['CONFIGS', 'check_heads', 'MultiheadSelfAttention1D', 'attention_part', 'TAResBlock', 'TADownblock', 'TAUpblock',
-           'TAUnet', 'ConditionalTAUnet', 'build_model', 'create_model']
+           'TAUnet', 'ConditionalTAUnet', 'null_label', 'add_null_class', 'build_model', 'create_model']
 
 # %% ../nbs/05_attention.ipynb #98188576
 import math
@@ -90,7 +90,7 @@ class TAUpblock(TUpblock):
     ):
         super().__init__(t_embed, c_in, c_out, upsample, n_layers, attn=lambda nc: attention_part(nc, nh))
 
-# %% ../nbs/05_attention.ipynb #de16a3a4
+# %% ../nbs/05_attention.ipynb #ad28184e
 class TAUnet(TUnet):
     "U-Net with time and attention that predicts ε: `(b, color_channels, h, w), (b,) -> (b, color_channels, h, w)`."
     def __init__(self,
@@ -116,26 +116,48 @@ class ConditionalTAUnet(TAUnet):
         color_channels: int = 3,  # channels of the image
         *,
         patch: int = 1,  # side of the squares of pixels that the stem folds into channels
+        null_class: bool = False,  # has it one more label, `n_classes`, that stands for no class in particular?
     ):
         super().__init__(nfs, attention_heads, n_blocks, color_channels, patch=patch)
         if n_classes < 1: raise ValueError(f'n_classes must be at least 1, got {n_classes}')
-        self.n_classes, self.classes = n_classes, nn.Embedding(n_classes, 4 * nfs[0])
-        self.config['n_classes'] = n_classes
+        self.n_classes, self.null_label = n_classes, n_classes if null_class else None
+        self.classes = nn.Embedding(n_classes + null_class, 4 * nfs[0])
+        self.config.update(n_classes=n_classes, null_class=null_class)
 
     def check_labels(self, x: torch.Tensor, c: torch.Tensor):
         "Refuse labels that don't name one class for each image."
         if c.is_floating_point() or c.is_complex() or c.dtype == torch.bool:
             raise ValueError(f'labels must be integers, got {c.dtype}')
         if c.shape != (len(x),): raise ValueError(f'{len(x)} images need labels of shape ({len(x)},), got {tuple(c.shape)}')
-        if len(c) and not 0 <= c.min() <= c.max() < self.n_classes:
-            raise ValueError(f'labels must lie in 0..{self.n_classes - 1}, got {c.min()}..{c.max()}')
+        if len(c) and not 0 <= c.min() <= c.max() < self.classes.num_embeddings:
+            null = '' if self.null_label is None else f', or be {self.null_label} for no class'
+            raise ValueError(f'labels must lie in 0..{self.n_classes - 1}{null}; got {c.min()}..{c.max()}')
 
     def forward(self, x: torch.Tensor, t: torch.Tensor, c: torch.Tensor) -> torch.Tensor:
         self.check(x, t)
         self.check_labels(x, c)
         return self.denoise(x, self.time(t) + self.classes(c.long()))
 
-# %% ../nbs/05_attention.ipynb #6fcafa51
+# %% ../nbs/05_attention.ipynb #9eddb18e
+def null_label(model: nn.Module) -> int:
+    "The label of `model`, or of a network inside it, that stands for no class; None where there is none."
+    return next((m.null_label for m in model.modules() if hasattr(m, 'null_label')), None)
+
+@torch.no_grad()
+def add_null_class(
+    model: nn.Module,  # a `ConditionalTAUnet`, or a wrapper around one; changed in place
+) -> nn.Module:  # `model`; does nothing where it has a null class already
+    "One more label, which starts as the mean of the classes. Optimisers made before don't know it."
+    net = next((m for m in model.modules() if isinstance(m, ConditionalTAUnet)), None)
+    if net is None: raise ValueError(f'a {type(model).__name__} knows no classes, so it can have no null class')
+    if net.null_label is None:
+        rows = net.classes.weight
+        net.classes = nn.Embedding.from_pretrained(torch.cat([rows, rows.mean(0, keepdim=True)]), freeze=False)
+        net.null_label = net.n_classes
+        net.config['null_class'] = True
+    return model
+
+# %% ../nbs/05_attention.ipynb #8e4bdde9
 CONFIGS = {
     'published': dict(nfs=(32, 64, 128, 256, 384), attention_heads=(0, 8, 8, 8, 8, 8), n_blocks=(3, 2, 1, 1, 1, 1)),
     'laptop': dict(nfs=(48, 48, 96, 128), attention_heads=(0, 4, 4, 4), n_blocks=(2, 2, 1, 1), patch=2, sigma_data=.4),
@@ -155,8 +177,11 @@ def create_model(
     name: str = 'laptop',  # one of CONFIGS
     n_classes: int = None,  # number of classes; None: unconditional
     color_channels: int = 1,  # channels of the image
+    *,
+    null_class: bool = False,  # with classes: one more label, for no class?
 ) -> nn.Module:  # predicts ε: `model(x, t)`, or `model(x, t, c)` with classes
     "A new network of a named size."
     if name not in CONFIGS: raise ValueError(f'no model named {name!r}; there are {", ".join(CONFIGS)}')
-    classes = {} if n_classes is None else dict(n_classes=n_classes)
+    if null_class and n_classes is None: raise ValueError('a null class needs classes beside it: n_classes is None')
+    classes = {} if n_classes is None else dict(n_classes=n_classes, null_class=null_class)
     return build_model(dict(CONFIGS[name], color_channels=color_channels, **classes))

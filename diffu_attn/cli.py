@@ -11,7 +11,7 @@ from pathlib import Path
 
 from .data import CLASSES
 
-# %% ../nbs/09_cli.ipynb #971ca9a6
+# %% ../nbs/09_cli.ipynb #0d72c5a0
 def whole(text: str) -> int:
     "A whole number of at least 1."
     if not text.isdecimal() or int(text) < 1: raise argparse.ArgumentTypeError(f'{text!r} is not a whole number of at least 1')
@@ -22,6 +22,13 @@ def positive(text: str) -> float:
     try: value = float(text)
     except ValueError: value = 0.
     if not 0 < value < float('inf'): raise argparse.ArgumentTypeError(f'{text!r} is not a number above 0')
+    return value
+
+def share(text: str) -> float:
+    "A number from 0 to below 1."
+    try: value = float(text)
+    except ValueError: value = 1.
+    if not 0 <= value < 1: raise argparse.ArgumentTypeError(f'{text!r} is not a number from 0 to below 1')
     return value
 
 def device(text: str) -> str:
@@ -41,14 +48,14 @@ def classes(text: str) -> list:
             raise argparse.ArgumentTypeError(f'no class {part!r}; there are 0 to 9, or {", ".join(CLASSES)}')
     return found
 
-# %% ../nbs/09_cli.ipynb #eaacf3eb
+# %% ../nbs/09_cli.ipynb #358d4ab4
 def sample_command(args):
     "Draw garments and write them as one PNG."
     import torch
-    from diffu_attn.pretrained import load_model, load_pretrained, pretrained_names
+    from diffu_attn.pretrained import open_model
     from diffu_attn.sampling import conditional_ddpm
     from diffu_attn.vis import save_grid
-    model = load_pretrained(args.weights) if args.weights in pretrained_names() else load_model(args.weights)
+    model = open_model(args.weights)
     n_classes = model.config.get('n_classes')
     if n_classes is None: raise ValueError(f'{args.weights} knows no classes; sample it with ddpm in a notebook')
     if max(args.classes) >= n_classes: raise ValueError(f'{args.weights} knows the classes 0 to {n_classes - 1}, not {max(args.classes)}')
@@ -61,35 +68,41 @@ def sample_command(args):
     save_grid(x_0, out, ncols=args.n, row_names=[CLASSES[i] for i in args.classes])
     print(f'{len(c)} images of {len(args.classes)} classes in {time.monotonic() - started:.1f} s: {out.resolve()}')
 
-# %% ../nbs/09_cli.ipynb #eddc2cab
+# %% ../nbs/09_cli.ipynb #708725d5
 def train_command(args):
     "Train a model of a preset and write weights, samples and losses."
     import torch
-    from diffu_attn.attention import create_model
+    from diffu_attn.attention import add_null_class, create_model
     from diffu_attn.data import get_fashion_dls
     from diffu_attn.learner import MetricsCB
-    from diffu_attn.pretrained import save_model
+    from diffu_attn.pretrained import open_model, save_model
     from diffu_attn.sampling import conditional_ddpm, ddpm
     from diffu_attn.training import conditional_train, eps_loss, preset, train
     from diffu_attn.vis import save_grid
     size, started = preset(args.preset), time.monotonic()
+    torch.manual_seed(args.seed)
+    if args.start: model = open_model(args.start)
+    else: model = create_model(size['model'], None if args.unconditional else len(CLASSES))
+    if args.start and (n := model.config.get('n_classes')) != (None if args.unconditional else len(CLASSES)):
+        raise ValueError(f'{args.start} knows {n or "no"} classes; --unconditional must be given where it knows none, and only there')
+    if args.label_dropout and not args.unconditional: add_null_class(model)
     folder = Path(args.out)
     folder.mkdir(parents=True, exist_ok=True)
     weights, picture, table = (folder / name for name in ('weights.safetensors', 'samples.png', 'losses.csv'))
     if weights.exists() and not args.force: raise ValueError(f'{weights} is there already; name another folder with --out, or add --force')
     table.write_text('')
 
-    torch.manual_seed(args.seed)
-    model = create_model(size['model'], None if args.unconditional else len(CLASSES))
     dls = get_fashion_dls(args.batch_size or size['bs'], path=args.data, n=size['n'])
     losses, lr = LossFileCB(table), args.lr or size['lr' if args.unconditional else 'conditional_lr']
-    (train if args.unconditional else conditional_train)(
-        model, dls, lr, args.epochs or size['epochs'], [losses],
-        schedule=size['schedule'], minutes=args.minutes, device=args.device)
+    options = dict(schedule=size['schedule'], minutes=args.minutes, device=args.device)
+    if args.unconditional: train(model, dls, lr, args.epochs or size['epochs'], [losses], **options)
+    else: conditional_train(model, dls, lr, args.epochs or size['epochs'], [losses], label_dropout=args.label_dropout, **options)
     minutes = (time.monotonic() - started) / 60
 
     loss, n = eps_loss(model, dls.valid), len(dls.valid.images)
     recipe = f'preset {args.preset}, {losses.images:,} images seen, batch {dls.train.bs}, lr {lr}, seed {args.seed}'
+    if not args.unconditional: recipe += f', label dropout {args.label_dropout}'
+    if args.start: recipe = f'{getattr(model, "card", {}).get("recipe", args.start)}; then {recipe}'
     save_model(model, weights, dtype=torch.float16, card=dict(
         data=f'Fashion-MNIST, {len(dls.train.images):,} training images', recipe=recipe, minutes=round(minutes, 1), eps_loss=loss, n=n, history=losses.history))
     generator = torch.Generator().manual_seed(args.seed)
@@ -114,7 +127,7 @@ class LossFileCB(Callback):
             writer.writeheader()
             writer.writerows(learn.history)
 
-# %% ../nbs/09_cli.ipynb #8f477424
+# %% ../nbs/09_cli.ipynb #c6b6f3f2
 class Parser(argparse.ArgumentParser):
     "Says what is wrong in one line."
     def error(self, message): self.exit(2, f'{self.prog}: {message} (see {self.prog} --help)\n')
@@ -151,6 +164,9 @@ def parser() -> argparse.ArgumentParser:
     t.add_argument('--device', type=device, help='cpu, cuda or mps; by default a GPU where there is one')
     t.add_argument('--out', default='run', help='folder for the results, made if needed')
     t.add_argument('--data', help='folder of the four IDX files; by default wherever they are found')
+    t.add_argument('--start', help='weights to go on from: a name that comes with the package, or a file that train wrote')
+    t.add_argument('--label-dropout', type=share, default=.1,
+                   help='share of the labels withheld in training, so that samples can be guided; 0: a model without a null class')
     t.add_argument('--unconditional', action='store_true', help='a model that knows no classes')
     t.add_argument('--force', action='store_true', help='replace the results of an earlier run in the same folder')
     t.set_defaults(run=train_command)

@@ -6,17 +6,18 @@
 __all__ = ['PRESETS', 'FashionDDPM', 'ConditionalFashionDDPM', 'eps_loss', 'preset', 'mse_loss', 'adamw', 'fit', 'train',
            'conditional_train']
 
-# %% ../nbs/07_training.ipynb #9b447b6f
+# %% ../nbs/07_training.ipynb #412626b6
 import os
 
 import torch
 import torch.nn.functional as F
 
+from .attention import null_label
 from .learner import (BudgetCB, Callback, DeviceCB, EMACB, GradientClipCB, Learner, MetricsCB, NaNStopCB, ProgressCB,
                                 ScheduleCB, TrainCB, linear_decay, one_cycle)
 from .noise import noisify
 
-# %% ../nbs/07_training.ipynb #1269b101
+# %% ../nbs/07_training.ipynb #d6eb4f75
 class FashionDDPM(TrainCB):
     "Task: predict the noise; batches `(images, labels)`, labels are not used."
     def before_batch(self, learn):
@@ -25,8 +26,22 @@ class FashionDDPM(TrainCB):
 
 class ConditionalFashionDDPM(TrainCB):
     "Task: predict the noise, given the labels; batches `(images, labels)`."
+    def __init__(self,
+        *,
+        label_dropout: float = 0.,  # share of the training images that show the null class instead; in [0, 1)
+    ):
+        if not 0 <= label_dropout < 1: raise ValueError(f'label_dropout must lie in [0, 1), got {label_dropout}')
+        self.label_dropout = label_dropout
+
+    def before_fit(self, learn):
+        self.null = null_label(learn.model)
+        if self.label_dropout and self.null is None:
+            raise ValueError(f'label_dropout={self.label_dropout} needs a model with a null class (null_class=True)')
+
     def before_batch(self, learn):
         x0, c = learn.batch
+        if learn.training and self.label_dropout:
+            c = c.masked_fill(torch.rand(len(c), device=c.device) < self.label_dropout, self.null)
         (x_t, t), eps = noisify(x0)
         learn.batch = x_t, t, c, eps
 
@@ -70,7 +85,7 @@ def preset(
     if name not in PRESETS: raise ValueError(f'no preset named {name!r}; there are {", ".join(PRESETS)}')
     return PRESETS[name]
 
-# %% ../nbs/07_training.ipynb #ce5978e8
+# %% ../nbs/07_training.ipynb #13d8e88a
 def mse_loss(pred: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     "Mean squared error; shapes must be equal, so that nothing is broadcast by mistake."
     if pred.shape != target.shape: raise ValueError(f'predictions {tuple(pred.shape)} and targets {tuple(target.shape)} differ in shape')
@@ -119,7 +134,10 @@ def conditional_train(
     n_epochs: int = 25,  # rounds through the training set
     extra_cbs=(),  # more callbacks
     loss_fn=mse_loss,  # (prediction, noise) -> scalar
+    *,
+    label_dropout: float = None,  # share of labels withheld; by default .1 for a model with a null class, else 0
     **options,  # `schedule`, `minutes`, `device`, `ema`, as in `fit`
 ):  # the trained model
     "Train a class-conditional model, showing a bar, a live plot and the table `loss epoch train`."
-    return fit(ConditionalFashionDDPM(), model, dls, lr, n_epochs, extra_cbs, loss_fn, **options)
+    if label_dropout is None: label_dropout = 0. if null_label(model) is None else .1
+    return fit(ConditionalFashionDDPM(label_dropout=label_dropout), model, dls, lr, n_epochs, extra_cbs, loss_fn, **options)
