@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['CONFIGS', 'check_heads', 'MultiheadSelfAttention1D', 'attention_part', 'TAResBlock', 'TADownblock', 'TAUpblock',
-           'TAUnet', 'ConditionalTAUnet', 'null_label', 'add_null_class', 'build_model', 'create_model']
+           'TAUnet', 'ConditionalTAUnet', 'add_null_class', 'build_model', 'create_model']
 
 # %% ../nbs/05_attention.ipynb #98188576
 import math
@@ -138,11 +138,7 @@ class ConditionalTAUnet(TAUnet):
         self.check_labels(x, c)
         return self.denoise(x, self.time(t) + self.classes(c.long()))
 
-# %% ../nbs/05_attention.ipynb #9eddb18e
-def null_label(model: nn.Module) -> int:
-    "The label of `model`, or of a network inside it, that stands for no class; None where there is none."
-    return next((m.null_label for m in model.modules() if hasattr(m, 'null_label')), None)
-
+# %% ../nbs/05_attention.ipynb #a6f78be6
 @torch.no_grad()
 def add_null_class(
     model: nn.Module,  # a `ConditionalTAUnet`, or a wrapper around one; changed in place

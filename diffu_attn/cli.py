@@ -68,7 +68,7 @@ def sample_command(args):
     save_grid(x_0, out, ncols=args.n, row_names=[CLASSES[i] for i in args.classes])
     print(f'{len(c)} images of {len(args.classes)} classes in {time.monotonic() - started:.1f} s: {out.resolve()}')
 
-# %% ../nbs/09_cli.ipynb #708725d5
+# %% ../nbs/09_cli.ipynb #436b30c1
 def train_command(args):
     "Train a model of a preset and write weights, samples and losses."
     import torch
@@ -99,12 +99,15 @@ def train_command(args):
     else: conditional_train(model, dls, lr, args.epochs or size['epochs'], [losses], label_dropout=args.label_dropout, **options)
     minutes = (time.monotonic() - started) / 60
 
-    loss, n = eps_loss(model, dls.valid), len(dls.valid.images)
+    loss, n, earlier = eps_loss(model, dls.valid), len(dls.valid.images), getattr(model, 'card', {})
     recipe = f'preset {args.preset}, {losses.images:,} images seen, batch {dls.train.bs}, lr {lr}, seed {args.seed}'
     if not args.unconditional: recipe += f', label dropout {args.label_dropout}'
-    if args.start: recipe = f'{getattr(model, "card", {}).get("recipe", args.start)}; then {recipe}'
+    if args.start: recipe = f'{earlier.get("recipe", args.start)}; then {recipe}'
+    history = earlier.get('history', [])
+    history = [*history, *({**row, 'epoch': row['epoch'] + len(history) // 2} for row in losses.history)]
     save_model(model, weights, dtype=torch.float16, card=dict(
-        data=f'Fashion-MNIST, {len(dls.train.images):,} training images', recipe=recipe, minutes=round(minutes, 1), eps_loss=loss, n=n, history=losses.history))
+        data=f'Fashion-MNIST, {len(dls.train.images):,} training images', recipe=recipe, minutes=round(minutes + earlier.get('minutes', 0), 1),
+        eps_loss=loss, n=n, history=history))
     generator = torch.Generator().manual_seed(args.seed)
     if args.unconditional: x_0, _ = ddpm(model, (40, 1, 32, 32), n_steps=50, generator=generator)
     else: x_0, _ = conditional_ddpm(model, torch.arange(10).repeat_interleave(8), (80, 1, 32, 32), n_steps=50, generator=generator)

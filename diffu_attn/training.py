@@ -6,18 +6,17 @@
 __all__ = ['PRESETS', 'FashionDDPM', 'ConditionalFashionDDPM', 'eps_loss', 'preset', 'mse_loss', 'adamw', 'fit', 'train',
            'conditional_train']
 
-# %% ../nbs/07_training.ipynb #412626b6
+# %% ../nbs/07_training.ipynb #d6a89ed5
 import os
 
 import torch
 import torch.nn.functional as F
 
-from .attention import null_label
 from .learner import (BudgetCB, Callback, DeviceCB, EMACB, GradientClipCB, Learner, MetricsCB, NaNStopCB, ProgressCB,
                                 ScheduleCB, TrainCB, linear_decay, one_cycle)
 from .noise import noisify
 
-# %% ../nbs/07_training.ipynb #d6eb4f75
+# %% ../nbs/07_training.ipynb #bc141e8d
 class FashionDDPM(TrainCB):
     "Task: predict the noise; batches `(images, labels)`, labels are not used."
     def before_batch(self, learn):
@@ -34,7 +33,7 @@ class ConditionalFashionDDPM(TrainCB):
         self.label_dropout = label_dropout
 
     def before_fit(self, learn):
-        self.null = null_label(learn.model)
+        self.null = getattr(learn.model, 'null_label', None)
         if self.label_dropout and self.null is None:
             raise ValueError(f'label_dropout={self.label_dropout} needs a model with a null class (null_class=True)')
 
@@ -45,16 +44,16 @@ class ConditionalFashionDDPM(TrainCB):
         (x_t, t), eps = noisify(x0)
         learn.batch = x_t, t, c, eps
 
-# %% ../nbs/07_training.ipynb #e30bb481
+# %% ../nbs/07_training.ipynb #8104741b
 @torch.no_grad()
 def eps_loss(
     model,  # predicts ε: `model(x, t)`, or `model(x, t, c)`
     batches,  # a `TensorBatches` that is not shuffled: the 10,000 test images, for the published figure
-    conditional: bool = None,  # does the model take labels? By default: is there an `n_classes` on it or inside it?
+    conditional: bool = None,  # does the model take labels? By default: has it `n_classes`?
     seed: int = 0,  # of times and noise
 ) -> float:  # mean squared error of the predicted noise
     "The yardstick: mean of (ε̂ - ε)² over all images, stratified times, fixed seed, eval mode."
-    if conditional is None: conditional = any(hasattr(m, 'n_classes') for m in model.modules())
+    if conditional is None: conditional = getattr(model, 'n_classes', None) is not None
     device, was_training = next(model.parameters()).device, model.training
     n = len(batches.images)
     generator = torch.Generator().manual_seed(seed)
@@ -85,7 +84,7 @@ def preset(
     if name not in PRESETS: raise ValueError(f'no preset named {name!r}; there are {", ".join(PRESETS)}')
     return PRESETS[name]
 
-# %% ../nbs/07_training.ipynb #13d8e88a
+# %% ../nbs/07_training.ipynb #855035bc
 def mse_loss(pred: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     "Mean squared error; shapes must be equal, so that nothing is broadcast by mistake."
     if pred.shape != target.shape: raise ValueError(f'predictions {tuple(pred.shape)} and targets {tuple(target.shape)} differ in shape')
@@ -139,5 +138,5 @@ def conditional_train(
     **options,  # `schedule`, `minutes`, `device`, `ema`, as in `fit`
 ):  # the trained model
     "Train a class-conditional model, showing a bar, a live plot and the table `loss epoch train`."
-    if label_dropout is None: label_dropout = 0. if null_label(model) is None else .1
+    if label_dropout is None: label_dropout = 0. if getattr(model, 'null_label', None) is None else .1
     return fit(ConditionalFashionDDPM(label_dropout=label_dropout), model, dls, lr, n_epochs, extra_cbs, loss_fn, **options)

@@ -117,7 +117,7 @@ class TUpblock(nn.Module):
             x = block(torch.cat([x, skip], dim=1), emb)
         return x
 
-# %% ../nbs/04_unet.ipynb #5bc23902
+# %% ../nbs/04_unet.ipynb #4ad90a68
 def per_level(
     name: str,  # the parameter's name, for the message
     values: tuple,  # one entry a level, then (optionally) the bottleneck's, then (optionally) one that is not used
@@ -132,6 +132,8 @@ def per_level(
 
 class TUnet(nn.Module):
     "U-Net that predicts the noise in `x` at time `t`: `(b, color_channels, h, w), (b,) -> (b, color_channels, h, w)`."
+    n_classes = null_label = None  # it takes no labels
+
     def __init__(self,
         nfs: tuple = (224, 448, 672, 896),  # widths: level i maps nfs[i] -> nfs[i+1] and halves the side
         n_blocks: tuple = (3, 2, 2, 1, 1),  # residual blocks in each level and its twin, then in the bottleneck
@@ -182,7 +184,7 @@ class TUnet(nn.Module):
         for up in self.ups: x = up(x, emb, skips.pop())
         return F.pixel_shuffle(self.head(x), self.patch)
 
-# %% ../nbs/04_unet.ipynb #0acc1572
+# %% ../nbs/04_unet.ipynb #045f8732
 class ScaledDenoiser(nn.Module):
     "Wraps a network `F(x, t, ...)`: same call, same shapes, predicts ε; scales in- and output (Karras et al. 2022, 5)."
     def __init__(self,
@@ -196,6 +198,11 @@ class ScaledDenoiser(nn.Module):
     def config(self) -> dict:
         "What the network was built from, and the scale."
         return dict(self.net.config, sigma_data=self.sigma_data)
+
+    @property
+    def n_classes(self) -> int: return self.net.n_classes
+    @property
+    def null_label(self) -> int: return self.net.null_label
 
     def forward(self, x: torch.Tensor, t: torch.Tensor, *cond) -> torch.Tensor:
         if t.shape != (len(x),): raise ValueError(f't must have shape ({len(x)},), one time an image, got {tuple(t.shape)}')
