@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = []
 
-# %% ../nbs/11_all.ipynb #793ebbf3
+# %% ../nbs/11_all.ipynb #86ab95c5
 from .vis import *
 from .noise import *
 from .data import *
@@ -15,6 +15,7 @@ from .attention import *
 from .sampling import *
 from .training import *
 from .pretrained import *
+from .metrics import *
 
 # %% ../nbs/11_all.ipynb #7b920809
 import torch

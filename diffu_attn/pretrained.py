@@ -30,7 +30,7 @@ def save_model(
     save_file(weights, path, {'config': json.dumps(config), 'card': json.dumps(card or {})})
     return Path(path)
 
-# %% ../nbs/08_pretrained.ipynb #1995170f
+# %% ../nbs/08_pretrained.ipynb #98299573
 def load_model(
     path: str,  # a file of `save_model`
     device='cpu',  # where the model shall lie
@@ -51,7 +51,7 @@ ASSETS = Path(__file__).parent / 'assets' if '__file__' in globals() else Path('
 
 def pretrained_names() -> list:
     "Names that `load_pretrained` takes."
-    return sorted(p.stem for p in ASSETS.glob('*.safetensors') if not p.stem.endswith('_sample'))
+    return sorted(p.stem for p in ASSETS.glob('*.safetensors') if not p.stem.endswith(('_sample', '_classifier')))
 
 def load_pretrained(
     name: str = 'fashion-small',  # one of `pretrained_names()`

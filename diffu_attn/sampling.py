@@ -149,7 +149,7 @@ def predict_noise(model, x, t, c=None, guidance: float = 1., interval: tuple = (
     with_class, without = model(x.repeat(2, 1, 1, 1), times.repeat(2), labels).float().chunk(2)
     return without + guidance * (with_class - without)
 
-# %% ../nbs/06_sampling.ipynb #0f518a41
+# %% ../nbs/06_sampling.ipynb #7637baf2
 def with_bar(items, total: int):
     "`items`, with fastprogress's bar around them in a notebook."
     from fastcore.imports import IN_NOTEBOOK
@@ -165,7 +165,7 @@ def sample(
     n_steps: int = 20,  # number of network evaluations; multistep samplers take at least 2
     guidance: float = 1.,  # scale g in ε∅ + g (ε_c - ε∅); 1: none
     *,
-    sz: tuple = None,  # images to draw `(b, c, h, w)`; by default one for each class (else 16), `(1, 32, 32)`
+    sz: tuple = None,  # images to draw `(b, c, h, w)`; by default as `image` or `noise`, else one of `(1, 32, 32)` for each class, else 16
     generator: torch.Generator = None,  # for seeds; image i depends on it, on i and on c[i] alone
     device=None,  # where to compute; the model's own device by default
     guidance_interval: tuple = (0, 1),  # times between which it is guided
@@ -179,9 +179,12 @@ def sample(
     elif not callable(sampler): raise ValueError(f'no sampler named {sampler!r}; there are {", ".join(SAMPLERS)}')
     if not T_END < T_START * strength <= T_START:
         raise ValueError(f'strength must lie above {T_END / T_START:.4f} and up to 1, got {strength}')
+    if not 0 <= guidance_interval[0] < guidance_interval[1] <= 1:
+        raise ValueError(f'guidance_interval must be two rising times in [0, 1], got {tuple(guidance_interval)}')
     if image is None and (strength < 1 or mask is not None): raise ValueError('strength and mask need an image to start from')
     if c is not None: c = torch.as_tensor(c)
-    if sz is None: sz = tuple(image.shape) if image is not None else (16 if c is None else len(c), 1, 32, 32)
+    like = noise if image is None else image
+    if sz is None: sz = (16 if c is None else len(c), 1, 32, 32) if like is None else tuple(like.shape)
     if len(sz) != 4 or min(sz) < 1: raise ValueError(f'sz must be (b, c, h, w), all at least 1, got {tuple(sz)}')
     if c is not None and c.shape != (sz[0],):
         raise ValueError(f'{sz[0]} images need labels of shape ({sz[0]},), got {tuple(c.shape)}')
