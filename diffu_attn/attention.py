@@ -21,7 +21,7 @@ def check_heads(nc: int, nh: int):
     if nh < 1 or nc % nh: raise ValueError(f'nc must be a multiple of nh, and nh at least 1: nc={nc}, nh={nh}')
 
 class MultiheadSelfAttention1D(nn.Module):
-    "Multi-head self-attention over the rasterised pixels: `(b, nc, *sides) -> (b, nc, *sides)` (Vaswani et al. 2017, 3.2)."
+    "Multi-head self-attention over rasterised pixels: `(b, nc, *sides) -> (b, nc, *sides)` (Vaswani et al. 2017, 3.2)."
     def __init__(self,
         nc: int,  # channels
         nh: int,  # heads; must divide `nc`
@@ -55,7 +55,7 @@ def attention_part(
     return nn.Sequential(group_norm(nc), attn)
 
 class TAResBlock(TResBlock):
-    "Residual block with time and attention: `(b, c_in, h, w), (b, t_embed) -> (b, c_out, ceil(h/stride), ceil(w/stride))`."
+    "Block with time and attention: `(b, c_in, h, w), (b, t_embed) -> (b, c_out, ceil(h/stride), ceil(w/stride))`."
     def __init__(self,
         t_embed: int,  # size of the embedding
         c_in: int,  # channels of the input
@@ -95,14 +95,15 @@ class TAUnet(TUnet):
     "U-Net with time and attention that predicts ε: `(b, color_channels, h, w), (b,) -> (b, color_channels, h, w)`."
     def __init__(self,
         nfs: tuple = (224, 448, 672, 896),  # widths: level i maps nfs[i] -> nfs[i+1] and halves the side
-        attention_heads: tuple = (0, 8, 8, 8),  # heads of each level and its twin, then of the bottleneck; 0 or None: none
+        attention_heads: tuple = (0, 8, 8, 8),  # heads of each level and its twin, then the bottleneck; 0: none
         n_blocks: tuple = (3, 2, 2, 1, 1),  # residual blocks of each level and its twin, then of the bottleneck
         color_channels: int = 3,  # channels of the image
         *,
         patch: int = 1,  # side of the squares of pixels that the stem folds into channels
     ):
         heads = per_level('attention_heads', attention_heads, len(nfs) - 1, 0)
-        super().__init__(nfs, n_blocks, color_channels, patch=patch, attn=lambda level, nc: attention_part(nc, heads[level]))
+        super().__init__(nfs, n_blocks, color_channels, patch=patch,
+                         attn=lambda level, nc: attention_part(nc, heads[level]))
         self.config = dict(nfs=list(nfs), attention_heads=list(attention_heads), n_blocks=list(n_blocks),
                            color_channels=color_channels, patch=patch)
 
@@ -111,7 +112,7 @@ class ConditionalTAUnet(TAUnet):
     def __init__(self,
         n_classes: int,  # labels are 0 to n_classes - 1
         nfs: tuple = (224, 448, 672, 896),  # widths: level i maps nfs[i] -> nfs[i+1] and halves the side
-        attention_heads: tuple = (0, 8, 8, 8),  # heads of each level and its twin, then of the bottleneck; 0 or None: none
+        attention_heads: tuple = (0, 8, 8, 8),  # heads of each level and its twin, then the bottleneck; 0: none
         n_blocks: tuple = (3, 2, 2, 1, 1),  # residual blocks of each level and its twin, then of the bottleneck
         color_channels: int = 3,  # channels of the image
         *,
@@ -128,7 +129,8 @@ class ConditionalTAUnet(TAUnet):
         "Refuse labels that don't name one class for each image."
         if c.is_floating_point() or c.is_complex() or c.dtype == torch.bool:
             raise ValueError(f'labels must be integers, got {c.dtype}')
-        if c.shape != (len(x),): raise ValueError(f'{len(x)} images need labels of shape ({len(x)},), got {tuple(c.shape)}')
+        if c.shape != (len(x),):
+            raise ValueError(f'{len(x)} images need labels of shape ({len(x)},), got {tuple(c.shape)}')
         if len(c) and not 0 <= c.min() <= c.max() < self.classes.num_embeddings:
             null = '' if self.null_label is None else f', or be {self.null_label} for no class'
             raise ValueError(f'labels must lie in 0..{self.n_classes - 1}{null}; got {c.min()}..{c.max()}')
@@ -161,7 +163,7 @@ CONFIGS = {
 }
 
 def build_model(
-    config: dict,  # keyword arguments of `TAUnet`, or with `n_classes` of `ConditionalTAUnet`; `sigma_data`: wrapped in a `ScaledDenoiser`
+    config: dict,  # arguments of `TAUnet`, or with `n_classes` of `ConditionalTAUnet`; `sigma_data` of `ScaledDenoiser`
 ) -> nn.Module:  # predicts ε: `model(x, t)`, or `model(x, t, c)` with classes; its `.config` builds the next one
     "A new network from its configuration."
     config = dict(config)

@@ -14,7 +14,8 @@ from .data import CLASSES
 # %% ../nbs/10_cli.ipynb #2baeaf3e
 def whole(text: str) -> int:
     "A whole number of at least 1."
-    if not text.isdecimal() or int(text) < 1: raise argparse.ArgumentTypeError(f'{text!r} is not a whole number of at least 1')
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f'{text!r} is not a whole number of at least 1')
     return int(text)
 
 def positive(text: str) -> float:
@@ -42,7 +43,8 @@ def device(text: str) -> str:
     "A device of torch's that can be used here."
     import torch
     try: torch.empty(1, device=text)
-    except (RuntimeError, AssertionError): raise argparse.ArgumentTypeError(f'no device {text!r} here; cpu is always there') from None
+    except (RuntimeError, AssertionError):
+        raise argparse.ArgumentTypeError(f'no device {text!r} here; cpu is always there') from None
     return text
 
 def classes(text: str) -> list:
@@ -71,17 +73,19 @@ def sample_command(args):
     model = open_model(args.weights)
     n_classes = model.config.get('n_classes')
     if n_classes is None: raise ValueError(f'{args.weights} knows no classes; sample it with ddpm in a notebook')
-    if max(args.classes) >= n_classes: raise ValueError(f'{args.weights} knows the classes 0 to {n_classes - 1}, not {max(args.classes)}')
+    if max(args.classes) >= n_classes:
+        raise ValueError(f'{args.weights} knows the classes 0 to {n_classes - 1}, not {max(args.classes)}')
     out = Path(args.out)
     if out.suffix != '.png': raise ValueError(f'--out must end in .png, got {out}')
     if not out.parent.is_dir(): raise ValueError(f'no folder {out.parent}')
     c, started = torch.tensor(args.classes).repeat_interleave(args.n), time.monotonic()
     x_0, _ = sample(model.to(args.device), c, args.sampler, args.steps, guidance_for(model, args.guidance),
-                    sz=(len(c), model.config['color_channels'], 32, 32), generator=torch.Generator().manual_seed(args.seed))
+                    sz=(len(c), model.config['color_channels'], 32, 32),
+                    generator=torch.Generator().manual_seed(args.seed))
     save_grid(x_0, out, ncols=args.n, row_names=[CLASSES[i] for i in args.classes])
     print(f'{len(c)} images of {len(args.classes)} classes in {time.monotonic() - started:.1f} s: {out.resolve()}')
 
-# %% ../nbs/10_cli.ipynb #c6a58948
+# %% ../nbs/10_cli.ipynb #8004fc81
 def eval_command(args):
     "Draw samples and judge them."
     import torch
@@ -90,7 +94,9 @@ def eval_command(args):
     from diffu_attn.pretrained import open_model
     from diffu_attn.sampling import sample
     model, out = open_model(args.weights), Path(args.out)
-    if model.n_classes != len(CLASSES): raise ValueError(f'{args.weights} knows {model.n_classes or "no"} classes; only models of the {len(CLASSES)} garments can be judged')
+    if model.n_classes != len(CLASSES):
+        raise ValueError(f'{args.weights} knows {model.n_classes or "no"} classes; '
+                         f'only models of the {len(CLASSES)} garments can be judged')
     if out.suffix != '.json': raise ValueError(f'--out must end in .json, got {out}')
     if not out.parent.is_dir(): raise ValueError(f'no folder {out.parent}')
     if args.n < 20: raise ValueError(f'--n must be at least 20, got {args.n}')
@@ -105,13 +111,12 @@ def eval_command(args):
     print(f'{args.weights}: {args.sampler}, {args.steps} evaluations, guidance {guidance}, seed {args.seed}'
           f'\n{results}\n{time.monotonic() - started:.0f} s: {out.resolve()}')
 
-# %% ../nbs/10_cli.ipynb #436b30c1
+# %% ../nbs/10_cli.ipynb #2f02d80b
 def train_command(args):
     "Train a model of a preset and write weights, samples and losses."
     import torch
     from diffu_attn.attention import add_null_class, create_model
     from diffu_attn.data import get_fashion_dls
-    from diffu_attn.learner import MetricsCB
     from diffu_attn.pretrained import open_model, save_model
     from diffu_attn.sampling import conditional_ddpm, ddpm
     from diffu_attn.training import conditional_train, eps_loss, preset, train
@@ -121,19 +126,23 @@ def train_command(args):
     if args.start: model = open_model(args.start)
     else: model = create_model(size['model'], None if args.unconditional else len(CLASSES))
     if args.start and (n := model.config.get('n_classes')) != (None if args.unconditional else len(CLASSES)):
-        raise ValueError(f'{args.start} knows {n or "no"} classes; --unconditional must be given where it knows none, and only there')
+        raise ValueError(f'{args.start} knows {n or "no"} classes; '
+                         '--unconditional must be given where it knows none, and only there')
     if args.label_dropout and not args.unconditional: add_null_class(model)
     folder = Path(args.out)
     folder.mkdir(parents=True, exist_ok=True)
     weights, picture, table = (folder / name for name in ('weights.safetensors', 'samples.png', 'losses.csv'))
-    if weights.exists() and not args.force: raise ValueError(f'{weights} is there already; name another folder with --out, or add --force')
+    if weights.exists() and not args.force:
+        raise ValueError(f'{weights} is there already; name another folder with --out, or add --force')
     table.write_text('')
 
     dls = get_fashion_dls(args.batch_size or size['bs'], path=args.data, n=size['n'])
     losses, lr = LossFileCB(table), args.lr or size['lr' if args.unconditional else 'conditional_lr']
     options = dict(schedule=size['schedule'], minutes=args.minutes, device=args.device)
     if args.unconditional: train(model, dls, lr, args.epochs or size['epochs'], [losses], **options)
-    else: conditional_train(model, dls, lr, args.epochs or size['epochs'], [losses], label_dropout=args.label_dropout, **options)
+    else:
+        conditional_train(model, dls, lr, args.epochs or size['epochs'], [losses], label_dropout=args.label_dropout,
+                          **options)
     minutes = (time.monotonic() - started) / 60
 
     loss, n, earlier = eps_loss(model, dls.valid), len(dls.valid.images), getattr(model, 'card', {})
@@ -143,11 +152,13 @@ def train_command(args):
     history = earlier.get('history', [])
     history = [*history, *({**row, 'epoch': row['epoch'] + len(history) // 2} for row in losses.history)]
     save_model(model, weights, dtype=torch.float16, card=dict(
-        data=f'Fashion-MNIST, {len(dls.train.images):,} training images', recipe=recipe, minutes=round(minutes + earlier.get('minutes', 0), 1),
-        eps_loss=loss, n=n, history=history))
+        data=f'Fashion-MNIST, {len(dls.train.images):,} training images', recipe=recipe,
+        minutes=round(minutes + earlier.get('minutes', 0), 1), eps_loss=loss, n=n, history=history))
     generator = torch.Generator().manual_seed(args.seed)
     if args.unconditional: x_0, _ = ddpm(model, (40, 1, 32, 32), n_steps=50, generator=generator)
-    else: x_0, _ = conditional_ddpm(model, torch.arange(10).repeat_interleave(8), (80, 1, 32, 32), n_steps=50, generator=generator)
+    else:
+        x_0, _ = conditional_ddpm(model, torch.arange(10).repeat_interleave(8), (80, 1, 32, 32), n_steps=50,
+                                  generator=generator)
     save_grid(x_0, picture, ncols=8, row_names=None if args.unconditional else CLASSES)
     print(f'eps-loss {loss:.4f} on {n:,} test images after {minutes:.1f} minutes')
     for path in (weights, picture, table): print(path.resolve())
@@ -180,10 +191,12 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest='command', required=True, metavar='{sample,eval,train}')
     def sampling(p):
         "The arguments that sample and eval share."
-        p.add_argument('--weights', default='fashion-small', help='a name that comes with the package, or a file that train wrote')
+        p.add_argument('--weights', default='fashion-small',
+                       help='a name that comes with the package, or a file that train wrote')
         p.add_argument('--sampler', choices=('ddpm', 'ddim', 'heun', 'dpmpp_2m', 'ipndm'), default='dpmpp_2m',
                        help='how the noise is taken away; ddpm wants 100 steps, the others 10 to 50')
-        p.add_argument('--steps', type=whole, default=20, help='network evaluations for an image: more are slower and up to a point better')
+        p.add_argument('--steps', type=whole, default=20,
+                       help='network evaluations for an image: more are slower and up to a point better')
         p.add_argument('--guidance', type=scale, help='how much the class is exaggerated: 1 is not at all; '
                        f'by default {GUIDANCE} where the weights have a null class, else 1')
         p.add_argument('--seed', type=int, default=0, help='the same seed draws the same images')
@@ -193,38 +206,45 @@ def parser() -> argparse.ArgumentParser:
         description='Draw garments: each starts as noise, and the network takes it away in steps. '
                     'The result is one PNG, a row for each class.')
     sampling(s)
-    s.add_argument('--classes', type=classes, default='all', help=f"'all', or numbers or names with commas between: {', '.join(CLASSES)}")
+    s.add_argument('--classes', type=classes, default='all',
+                   help=f"'all', or numbers or names with commas between: {', '.join(CLASSES)}")
     s.add_argument('--n', type=whole, default=8, help='images of each class')
     s.add_argument('--out', default='samples.png', help='the PNG to write, or to replace')
     s.set_defaults(run=sample_command)
     e = commands.add_parser('eval', help='judge the samples of trained weights', formatter_class=style,
-        description='Draw samples and compare them with the test images: FID, KID, precision, recall, density, coverage, label accuracy, '
-                    'memorisation, each with its spread and with the figure of real images. The published figures take --n 10000.')
+        description='Draw samples and compare them with the test images: FID, KID, precision, recall, density, '
+                    'coverage, label accuracy, memorisation, each with its spread and with the figure of real images. '
+                    'The published figures take --n 10000.')
     sampling(e)
     e.add_argument('--n', type=whole, default=1000, help='samples for each seed')
-    e.add_argument('--seeds', type=whole, default=1, help='how many seeds, counted from --seed; the figures are their means')
+    e.add_argument('--seeds', type=whole, default=1,
+                   help='how many seeds, counted from --seed; the figures are their means')
     e.add_argument('--images', type=whole, help='real images of each split to compare with; by default all')
     e.add_argument('--data', help='folder of the four IDX files; by default wherever they are found')
     e.add_argument('--out', default='eval.json', help='the JSON file to write, or to replace')
     e.set_defaults(run=eval_command)
     t = commands.add_parser('train', help='train a model on Fashion-MNIST', formatter_class=style,
-        description='Train a model that predicts the noise in noised images. The loss that is printed is the mean squared error '
-                    'of that prediction; 1 is a model that knows nothing, and garments can be recognised from about 0.04 on. '
+        description='Train a model that predicts the noise in noised images. The loss that is printed is the mean '
+                    'squared error of that prediction; 1 is a model that knows nothing, and garments can be recognised '
+                    'from about 0.04 on. '
                     'Writes weights.safetensors, samples.png and losses.csv.')
     t.add_argument('--preset', choices=('test', 'laptop', 'published'), default='laptop',
                    help='test: seconds; laptop: two cores; published: the full recipe, for a GPU')
     length = t.add_mutually_exclusive_group()
     length.add_argument('--epochs', type=whole, help='rounds through the training images; by default the preset\'s')
-    length.add_argument('--minutes', type=positive, help='train for so long instead; the learning rate falls to zero at the end of it')
+    length.add_argument('--minutes', type=positive,
+                        help='train for so long instead; the learning rate falls to zero at the end of it')
     t.add_argument('--batch-size', type=whole, help='images in a step; by default the preset\'s')
     t.add_argument('--lr', type=positive, help='highest learning rate; by default the preset\'s')
     t.add_argument('--seed', type=int, default=0, help='of weights, order, times and noise')
     t.add_argument('--device', type=device, help='cpu, cuda or mps; by default a GPU where there is one')
     t.add_argument('--out', default='run', help='folder for the results, made if needed')
     t.add_argument('--data', help='folder of the four IDX files; by default wherever they are found')
-    t.add_argument('--start', help='weights to go on from: a name that comes with the package, or a file that train wrote')
+    t.add_argument('--start',
+                   help='weights to go on from: a name that comes with the package, or a file that train wrote')
     t.add_argument('--label-dropout', type=share, default=.1,
-                   help='share of the labels withheld in training, so that samples can be guided; 0: a model without a null class')
+                   help='share of the labels withheld in training, so that samples can be guided; '
+                        '0: a model without a null class')
     t.add_argument('--unconditional', action='store_true', help='a model that knows no classes')
     t.add_argument('--force', action='store_true', help='replace the results of an earlier run in the same folder')
     t.set_defaults(run=train_command)

@@ -16,10 +16,14 @@ import torch
 CLASSES = ('T-shirt', 'Trouser', 'Pullover', 'Dress', 'Coat', 'Sandal', 'Shirt', 'Sneaker', 'Bag', 'Ankle boot')
 
 FILES = {  # (split, what) -> name, decompressed bytes, their SHA-256
-    ('train', 'images'): ('train-images-idx3-ubyte', 47040016, 'c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888'),
-    ('train', 'labels'): ('train-labels-idx1-ubyte', 60008, 'bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9'),
-    ('test', 'images'): ('t10k-images-idx3-ubyte', 7840016, '5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b'),
-    ('test', 'labels'): ('t10k-labels-idx1-ubyte', 10008, '0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34'),
+    ('train', 'images'): ('train-images-idx3-ubyte', 47040016,
+                          'c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888'),
+    ('train', 'labels'): ('train-labels-idx1-ubyte', 60008,
+                          'bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9'),
+    ('test', 'images'): ('t10k-images-idx3-ubyte', 7840016,
+                         '5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b'),
+    ('test', 'labels'): ('t10k-labels-idx1-ubyte', 10008,
+                         '0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34'),
 }
 
 def read_idx(
@@ -33,10 +37,13 @@ def read_idx(
     path = plain if plain.is_file() else packed
     if not path.is_file(): raise FileNotFoundError(f'neither {name} nor {name}.gz in {folder}')
     try:
-        with (open if path is plain else gzip.open)(path, 'rb') as f: raw = f.read(size + 1)  # never more: a bomb stays small
+        with (open if path is plain else gzip.open)(path, 'rb') as f:
+            raw = f.read(size + 1)  # never more: a bomb stays small
     except (gzip.BadGzipFile, EOFError) as e: raise ValueError(f'{path} is not a readable gzip file: {e}') from None
-    if len(raw) != size: raise ValueError(f'{path} holds {"more" if len(raw) > size else "only"} {len(raw)} bytes, expected {size}')
-    if hashlib.sha256(raw).hexdigest() != digest: raise ValueError(f'{path}: SHA-256 differs from that of Fashion-MNIST')
+    if len(raw) != size:
+        raise ValueError(f'{path} holds {"more" if len(raw) > size else "only"} {len(raw)} bytes, expected {size}')
+    if hashlib.sha256(raw).hexdigest() != digest:
+        raise ValueError(f'{path}: SHA-256 differs from that of Fashion-MNIST')
     n_dims = raw[3]
     shape = struct.unpack(f'>{n_dims}I', raw[4:4 + 4 * n_dims])
     return torch.frombuffer(bytearray(raw), dtype=torch.uint8, offset=4 + 4 * n_dims).reshape(shape)
@@ -66,11 +73,13 @@ def load_fashion(
 ) -> dict:  # {'train' and 'test': (images `(n, 28, 28)` uint8, labels `(n,)` int64)}
     "Fashion-MNIST from `path`, `DIFFU_ATTN_DATA`, the system, the hub, or the sample in the package, in this order."
     folder = path or os.environ.get('DIFFU_ATTN_DATA') or (SYSTEM if Path(SYSTEM).is_dir() else None)
-    if folder: return {s: (read_idx(folder, s, 'images'), read_idx(folder, s, 'labels').long()) for s in ('train', 'test')}
+    if folder:
+        return {s: (read_idx(folder, s, 'images'), read_idx(folder, s, 'labels').long()) for s in ('train', 'test')}
     try: return from_hub()
     except Exception as e:  # no network, no such dataset, no `datasets`: all the same to the reader
         reason = type(e).__name__
-    warnings.warn(f'Fashion-MNIST was not found (hub: {reason}): using the sample of 2,000 + 1,000 images in the package. '
+    warnings.warn(f'Fashion-MNIST was not found (hub: {reason}): using the sample of 2,000 + 1,000 images in the '
+                  'package. '
                   'For all 70,000: apt-get install dataset-fashion-mnist, or set DIFFU_ATTN_DATA.', stacklevel=2)
     return from_sample()
 
@@ -91,7 +100,8 @@ class TensorBatches:
         bs: int,  # images in a batch, at least 1
         shuffle: bool = False,  # a new order each time? Then the last batch, if not full, is left out
     ):
-        if isinstance(bs, bool) or not isinstance(bs, int) or bs < 1: raise ValueError(f'bs must be a whole number of at least 1, got {bs}')
+        if isinstance(bs, bool) or not isinstance(bs, int) or bs < 1:
+            raise ValueError(f'bs must be a whole number of at least 1, got {bs}')
         if len(images) != len(labels) or not len(images):
             raise ValueError(f'as many images as labels are needed, at least one: {len(images)} and {len(labels)}')
         self.images, self.labels, self.bs, self.shuffle = images, labels, min(bs, len(images)), shuffle
@@ -140,5 +150,6 @@ def fashion_dataset(
     from datasets import ClassLabel, Dataset, DatasetDict, Features, Image
     from PIL import Image as PILImage
     features = Features({'image': Image(), 'label': ClassLabel(names=list(CLASSES))})
-    return DatasetDict({s: Dataset.from_dict({'image': [PILImage.fromarray(im) for im in x[:n].numpy()], 'label': y[:n].tolist()},
+    return DatasetDict({s: Dataset.from_dict({'image': [PILImage.fromarray(im) for im in x[:n].numpy()],
+                                              'label': y[:n].tolist()},
                                              features=features) for s, (x, y) in load_fashion(path).items()})

@@ -20,7 +20,8 @@ class CancelEpochException(Exception): "Skip the rest of this epoch."
 class CancelFitException(Exception): "Skip the rest of this fit."
 
 class Callback:
-    """Base of all callbacks. Hooks, each called as `hook(learn)` where it is defined: `before_`, `after_` and `cleanup_` with
+    """Base of all callbacks. Hooks, each called as `hook(learn)` where it is defined: `before_`,
+    `after_` and `cleanup_` with
     `fit`, `epoch`, `batch`; `after_` with `predict`, `loss`, `backward`, `step`."""
     order = 0  # callbacks run in rising order
 
@@ -136,7 +137,9 @@ class MetricsCB(Callback):
         n = len(learn.batch[-1])
         self.total, self.n = self.total + learn.loss.detach() * n, self.n + n
     def cleanup_epoch(self, learn):
-        if self.n: learn.history.append(dict(loss=float(self.total) / self.n, epoch=learn.epoch, train='train' if learn.training else 'eval'))
+        if self.n:
+            learn.history.append(dict(loss=float(self.total) / self.n, epoch=learn.epoch,
+                                      train='train' if learn.training else 'eval'))
 
 # %% ../nbs/03_learner.ipynb #d55cd174
 class ProgressCB(Callback):
@@ -166,7 +169,8 @@ class ProgressCB(Callback):
         self.said = time.monotonic()
         if self.bar is not None: return self.draw(learn)
         recent = torch.stack(self.losses[-50:]).mean()
-        print(f'{recent:7.4f}  {learn.epoch:5}  batch {learn.i + 1}/{len(learn.batches)}, {learn.frac:.0%} of the fit', flush=True)
+        print(f'{recent:7.4f}  {learn.epoch:5}  batch {learn.i + 1}/{len(learn.batches)}, {learn.frac:.0%} of the fit',
+              flush=True)
 
     def draw(self, learn):
         "Bring the notebook's bar and plot up to date."
@@ -198,7 +202,7 @@ class ProgressCB(Callback):
 
 # %% ../nbs/03_learner.ipynb #723fac9b
 def one_cycle(p: float, warmup: float = .25, start: float = 1/25, end: float = 4e-6) -> float:
-    "Factor of the learning rate at share `p` in [0, 1]: cosine from `start` to 1, then cosine to `end` (Smith and Topin 2018)."
+    "Factor of the learning rate at share `p` in [0, 1]: cosine from `start` to 1, then `end` (Smith, Topin 2018)."
     mix = lambda a, b, q: b + (a - b) / 2 * (1 + math.cos(math.pi * q))
     return mix(start, 1, p / warmup) if p < warmup else mix(1, end, (p - warmup) / (1 - warmup))
 
@@ -222,7 +226,8 @@ class EMACB(Callback):
     def __init__(self, decay: float = .995):
         if not 0 <= decay < 1: raise ValueError(f'decay must lie in [0, 1), got {decay}')
         self.decay = decay
-    def before_fit(self, learn): self.average, self.k, self.swapped = [v.detach().clone() for v in self.floats(learn)], 0, False
+    def before_fit(self, learn):
+        self.average, self.k, self.swapped = [v.detach().clone() for v in self.floats(learn)], 0, False
     def floats(self, learn): return [v for v in learn.model.state_dict().values() if v.is_floating_point()]
     def after_step(self, learn):
         self.k += 1
@@ -253,7 +258,8 @@ class NaNStopCB(Callback):
         if not learn.training: return
         loss = learn.loss.item()
         if not math.isfinite(loss):
-            raise FloatingPointError(f'the loss became {loss} in epoch {learn.epoch}, batch {learn.i}; the last good loss was '
+            raise FloatingPointError(f'the loss became {loss} in epoch {learn.epoch}, batch {learn.i}; '
+                                     'the last good loss was '
                                      f'{self.last_good}. A lower learning rate than {learn.lr} usually helps')
         self.last_good = loss
 
@@ -275,7 +281,7 @@ class BudgetCB(Callback):
 
 # %% ../nbs/03_learner.ipynb #d882d841
 class LRFinderCB(Callback):
-    "Multiply the learning rate by `gamma` each batch; end the fit when the loss, averaged over five batches, is three times its minimum."
+    "Multiply the learning rate by `gamma` each batch; end when the mean loss of five batches is 3x its minimum."
     def __init__(self, gamma: float = 1.3): self.gamma = gamma
     def before_fit(self, learn): self.lrs, self.raw, self.losses = [], [], []
     def after_step(self, learn):

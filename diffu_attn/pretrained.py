@@ -25,7 +25,8 @@ def save_model(
 ) -> Path:  # `path`
     "Write weights, configuration and card as one safetensors file."
     config = getattr(model, 'config', None)
-    if config is None: raise ValueError(f'a {type(model).__name__} has no config: only models of build_model can be saved')
+    if config is None:
+        raise ValueError(f'a {type(model).__name__} has no config: only models of build_model can be saved')
     weights = {k: v.detach().to('cpu', dtype).contiguous() for k, v in model.state_dict().items()}
     save_file(weights, path, {'config': json.dumps(config), 'card': json.dumps(card or {})})
     return Path(path)
@@ -58,7 +59,8 @@ def load_pretrained(
     device='cpu',  # where the model shall lie
 ) -> torch.nn.Module:  # in eval mode; `.card` says what is known of it
     "A model whose weights come with the package: no network, no pickle."
-    if name not in pretrained_names(): raise ValueError(f'no weights named {name!r}; there are {", ".join(pretrained_names())}')
+    if name not in pretrained_names():
+        raise ValueError(f'no weights named {name!r}; there are {", ".join(pretrained_names())}')
     return load_model(ASSETS / f'{name}.safetensors', device)
 
 def open_model(

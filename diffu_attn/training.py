@@ -12,7 +12,8 @@ import os
 import torch
 import torch.nn.functional as F
 
-from .learner import (BudgetCB, Callback, DeviceCB, EMACB, GradientClipCB, Learner, MetricsCB, NaNStopCB, ProgressCB,
+from .learner import (BudgetCB, Callback, DeviceCB, EMACB, GradientClipCB, Learner, MetricsCB, NaNStopCB,
+                                ProgressCB,
                                 ScheduleCB, TrainCB, linear_decay, one_cycle)
 from .noise import noisify
 
@@ -70,10 +71,12 @@ def eps_loss(
     return total / done
 
 # %% ../nbs/07_training.ipynb #f6c17a29
-PRESETS = {  # model: a name of CONFIGS; n: images of each split, None is all of them; n_demo: the same, for a short demonstration
+PRESETS = {  # model: a name of CONFIGS; n: images of each split, None is all; n_demo: the same, for a demonstration
     'test': dict(model='test', n=640, n_demo=640, bs=64, lr=2e-3, conditional_lr=2e-3, epochs=2, schedule=linear_decay),
-    'laptop': dict(model='laptop', n=None, n_demo=12_800, bs=64, lr=2e-3, conditional_lr=2e-3, epochs=1, schedule=linear_decay),
-    'published': dict(model='published', n=None, n_demo=None, bs=512, lr=1e-3, conditional_lr=4e-3, epochs=25, schedule=one_cycle),
+    'laptop': dict(model='laptop', n=None, n_demo=12_800, bs=64, lr=2e-3, conditional_lr=2e-3, epochs=1,
+                   schedule=linear_decay),
+    'published': dict(model='published', n=None, n_demo=None, bs=512, lr=1e-3, conditional_lr=4e-3, epochs=25,
+                      schedule=one_cycle),
 }
 
 def preset(
@@ -87,7 +90,8 @@ def preset(
 # %% ../nbs/07_training.ipynb #855035bc
 def mse_loss(pred: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     "Mean squared error; shapes must be equal, so that nothing is broadcast by mistake."
-    if pred.shape != target.shape: raise ValueError(f'predictions {tuple(pred.shape)} and targets {tuple(target.shape)} differ in shape')
+    if pred.shape != target.shape:
+        raise ValueError(f'predictions {tuple(pred.shape)} and targets {tuple(target.shape)} differ in shape')
     return F.mse_loss(pred, target)
 
 def adamw(params, lr: float):
@@ -110,7 +114,8 @@ def fit(
 ):  # the trained model, in eval mode, with averaged weights
     "What `train` and `conditional_train` share."
     if not lr > 0: raise ValueError(f'lr must be more than 0, got {lr}')
-    cbs = [task, DeviceCB(device), MetricsCB(), ProgressCB(), ScheduleCB(schedule), GradientClipCB(), NaNStopCB(), EMACB(ema)]
+    cbs = [task, DeviceCB(device), MetricsCB(), ProgressCB(), ScheduleCB(schedule), GradientClipCB(), NaNStopCB(),
+           EMACB(ema)]
     if minutes is not None: cbs, n_epochs = [*cbs, BudgetCB(minutes)], 10**9
     return Learner(model, dls, loss_fn, lr, [*cbs, *extra_cbs], adamw).fit(n_epochs).model
 
@@ -139,4 +144,5 @@ def conditional_train(
 ):  # the trained model
     "Train a class-conditional model, showing a bar, a live plot and the table `loss epoch train`."
     if label_dropout is None: label_dropout = 0. if getattr(model, 'null_label', None) is None else .1
-    return fit(ConditionalFashionDDPM(label_dropout=label_dropout), model, dls, lr, n_epochs, extra_cbs, loss_fn, **options)
+    return fit(ConditionalFashionDDPM(label_dropout=label_dropout), model, dls, lr, n_epochs, extra_cbs, loss_fn,
+               **options)

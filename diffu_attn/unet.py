@@ -16,7 +16,7 @@ from .noise import alpha_bar, expand
 
 # %% ../nbs/04_unet.ipynb #3e47e2a8
 class TimeEmbedding(nn.Module):
-    "Continuous times `(b,)` in [0, 1] to vectors `(b, dim)`: sines and cosines, then an MLP (Vaswani et al. 2017, 3.5)."
+    "Continuous times `(b,)` in [0, 1] to vectors `(b, dim)`: waves, then an MLP (Vaswani et al. 2017, 3.5)."
     def __init__(self,
         dim: int,  # size of the vector
         n_freqs: int = 32,  # number of waves, spaced geometrically from 1/4 to 256 periods over [0, 1]
@@ -45,7 +45,7 @@ def zero_(module: nn.Module) -> nn.Module:
 
 # %% ../nbs/04_unet.ipynb #705c60e3
 class TResBlock(nn.Module):
-    "Residual block steered by an embedding: `(b, c_in, h, w), (b, t_embed) -> (b, c_out, ceil(h/stride), ceil(w/stride))`."
+    "Residual block with an embedding: `(b, c_in, h, w), (b, t_embed) -> (b, c_out, ceil(h/stride), ceil(w/stride))`."
     def __init__(self,
         t_embed: int,  # size of the embedding
         c_in: int,  # channels of the input
@@ -85,7 +85,8 @@ class TDownblock(nn.Module):
         attn=lambda nc: None,  # makes the attention part of a block of `nc` channels, or None
     ):
         super().__init__()
-        self.blocks = nn.ModuleList(TResBlock(t_embed, c_out if i else c_in, c_out, attn=attn(c_out)) for i in range(n_layers))
+        self.blocks = nn.ModuleList(TResBlock(t_embed, c_out if i else c_in, c_out,
+                                              attn=attn(c_out)) for i in range(n_layers))
         self.down = nn.Conv2d(c_out, c_out, 3, stride=2, padding=1) if downsample else nn.Identity()
 
     def forward(self, x: torch.Tensor, emb: torch.Tensor) -> tuple:
@@ -108,7 +109,8 @@ class TUpblock(nn.Module):
     ):
         super().__init__()
         outs = [c_in] * (n_layers - 1) + [c_out]
-        self.up = nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(c_in, c_in, 3, padding=1)) if upsample else nn.Identity()
+        self.up = nn.Sequential(nn.Upsample(scale_factor=2),
+                                nn.Conv2d(c_in, c_in, 3, padding=1)) if upsample else nn.Identity()
         self.blocks = nn.ModuleList(TResBlock(t_embed, 2 * c_in, nc, attn=attn(nc)) for nc in outs)
 
     def forward(self, x: torch.Tensor, emb: torch.Tensor, skips: list) -> torch.Tensor:
@@ -168,7 +170,8 @@ class TUnet(nn.Module):
             if side % self.divisor or not side:
                 raise ValueError(f'side {side} is not divisible by {self.divisor} (patch {self.patch}, '
                                  f'{len(self.downs)} halvings)')
-        if t.shape != (len(x),): raise ValueError(f't must have shape ({len(x)},), one time an image, got {tuple(t.shape)}')
+        if t.shape != (len(x),):
+            raise ValueError(f't must have shape ({len(x)},), one time an image, got {tuple(t.shape)}')
 
     def forward(self, x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         self.check(x, t)
@@ -205,7 +208,9 @@ class ScaledDenoiser(nn.Module):
     def null_label(self) -> int: return self.net.null_label
 
     def forward(self, x: torch.Tensor, t: torch.Tensor, *cond) -> torch.Tensor:
-        if t.shape != (len(x),): raise ValueError(f't must have shape ({len(x)},), one time an image, got {tuple(t.shape)}')
+        if t.shape != (len(x),):
+            raise ValueError(f't must have shape ({len(x)},), one time an image, got {tuple(t.shape)}')
         ab = expand(alpha_bar(t), x)
         var = ab * self.sigma_data**2 + 1 - ab
-        return (1 - ab).sqrt() / var * x - ab.sqrt() * self.sigma_data * var.rsqrt() * self.net(x * var.rsqrt(), t, *cond)
+        inside = self.net(x * var.rsqrt(), t, *cond)
+        return (1 - ab).sqrt() / var * x - ab.sqrt() * self.sigma_data * var.rsqrt() * inside

@@ -24,7 +24,8 @@ def image_grid(
     pad: int = 1,  # white pixels between images
 ) -> torch.Tensor:  # one image `(c, rows * (h + pad) - pad, ncols * (w + pad) - pad)`
     "Lay images out row by row."
-    if x.ndim != 4 or not len(x): raise ValueError(f'images must be (b, c, h, w) with b of at least 1, got {tuple(x.shape)}')
+    if x.ndim != 4 or not len(x):
+        raise ValueError(f'images must be (b, c, h, w) with b of at least 1, got {tuple(x.shape)}')
     b, c, h, w = x.shape
     ncols = ncols or math.ceil(b**.5)
     if ncols < 1 or pad < 0: raise ValueError(f'ncols must be at least 1 and pad at least 0, got {ncols} and {pad}')
@@ -45,7 +46,8 @@ def show_image(
     "Show one image."
     import matplotlib.pyplot as plt
     if x.ndim == 2: x = x[None]
-    if x.ndim != 3 or len(x) not in (1, 3): raise ValueError(f'an image must be (1 or 3, h, w) or (h, w), got {tuple(x.shape)}')
+    if x.ndim != 3 or len(x) not in (1, 3):
+        raise ValueError(f'an image must be (1 or 3, h, w) or (h, w), got {tuple(x.shape)}')
     if ax is None: ax = plt.subplots(figsize=(imsize * x.shape[2] / x.shape[1], imsize))[1]
     pixels = to_uint8(x)
     ax.imshow(pixels[0] if len(x) == 1 else pixels.permute(1, 2, 0), cmap='gray', vmin=0, vmax=255)
@@ -61,13 +63,16 @@ def show_images(
 ):  # the figure
     "Show a batch of images."
     import matplotlib.pyplot as plt
-    if x.ndim != 4 or not len(x): raise ValueError(f'images must be (b, c, h, w) with b of at least 1, got {tuple(x.shape)}')
+    if x.ndim != 4 or not len(x):
+        raise ValueError(f'images must be (b, c, h, w) with b of at least 1, got {tuple(x.shape)}')
     if titles is not None and len(titles) != len(x): raise ValueError(f'{len(x)} images, but {len(titles)} titles')
     ncols = ncols or min(len(x), 10)
     rows = math.ceil(len(x) / ncols)
-    fig, axs = plt.subplots(rows, ncols, figsize=(imsize * ncols, (imsize + (.25 if titles else 0)) * rows), squeeze=False)
+    fig, axs = plt.subplots(rows, ncols, figsize=(imsize * ncols, (imsize + (.25 if titles else 0)) * rows),
+                            squeeze=False)
     for ax in axs.flat: ax.axis('off')
-    for i, (image, ax) in enumerate(zip(x, axs.flat)): show_image(image, ax, title=None if titles is None else titles[i])
+    for i, (image, ax) in enumerate(zip(x, axs.flat)):
+        show_image(image, ax, title=None if titles is None else titles[i])
     fig.subplots_adjust(0, 0, 1, 1 if not titles else .9, wspace=.05, hspace=.05 if not titles else .3)
     return fig
 
