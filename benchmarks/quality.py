@@ -51,7 +51,8 @@ def main():
                     del results['by_seed'], results['seeds']
                     rows.append(dict(key, seconds=round(time.monotonic() - started), date=str(datetime.date.today()),
                                      torch=torch.__version__, cpus=os.cpu_count(),
-                                     cpu=torch.backends.cpu.get_cpu_capability(), python=platform.python_version(), **results))
+                                     cpu=torch.backends.cpu.get_cpu_capability(), python=platform.python_version(),
+                                     **results))
                     torn = args.out.with_suffix('.tmp')
                     torn.write_text('[\n' + ',\n'.join(json.dumps(row) for row in rows) + '\n]\n')
                     torn.replace(args.out)

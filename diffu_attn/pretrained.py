@@ -35,13 +35,15 @@ def save_model(
 def load_model(
     path: str,  # a file of `save_model`
     device='cpu',  # where the model shall lie
+    *,
+    build=build_model,  # makes the network from its configuration
 ) -> torch.nn.Module:  # in eval mode; `.card` says what is known of it
     "Read a model; raises `FileNotFoundError`, or `ValueError` where the file isn't one of ours."
     if not Path(path).is_file(): raise FileNotFoundError(f'no file {path}')
     try:
         with safe_open(path, 'pt') as f:
             about = f.metadata() or {}
-            model = build_model(json.loads(about['config']))
+            model = build(json.loads(about['config']))
             model.load_state_dict({k: f.get_tensor(k) for k in f.keys()})  # copied into float32
             model.card = json.loads(about.get('card', '{}'))
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as e:
