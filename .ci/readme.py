@@ -4,6 +4,11 @@ from pathlib import Path
 
 def fenced(language, text): return f'```{language}\n{text.rstrip()}\n```'
 
+def printed(output):
+    "What a cell printed or returned; nothing for a display that is only HTML, such as a finished progress bar."
+    data = output.get('data', {})
+    return '' if 'text/html' in data else ''.join(output.get('text') or data.get('text/plain', ''))
+
 def render(nb):
     for cell in nb['cells']:
         source = ''.join(cell['source'])
@@ -12,7 +17,7 @@ def render(nb):
             yield re.sub(r'\]\((images/[^)]*|[^):/]*\.ipynb)\)', r'](nbs/\1)', source)
         else:
             yield fenced('python', source)
-            texts = [''.join(o.get('text') or o.get('data', {}).get('text/plain', '')) for o in cell['outputs']]
+            texts = [printed(o) for o in cell['outputs']]
             if any(texts): yield fenced('', ''.join(texts))
 
 root = Path(__file__).parent.parent

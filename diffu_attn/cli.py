@@ -138,7 +138,7 @@ def train_command(args):
 
     dls = get_fashion_dls(args.batch_size or size['bs'], path=args.data, n=size['n'])
     losses, lr = LossFileCB(table), args.lr or size['lr' if args.unconditional else 'conditional_lr']
-    options = dict(schedule=size['schedule'], minutes=args.minutes, device=args.device)
+    options = dict(size['recipe'], minutes=args.minutes, device=args.device)
     if args.unconditional: train(model, dls, lr, args.epochs or size['epochs'], [losses], **options)
     else:
         conditional_train(model, dls, lr, args.epochs or size['epochs'], [losses], label_dropout=args.label_dropout,

@@ -4,12 +4,11 @@
 
 # %% auto #0
 __all__ = ['CancelBatchException', 'CancelEpochException', 'CancelFitException', 'Callback', 'TrainCB', 'Learner',
-           'default_device', 'DeviceCB', 'MetricsCB', 'ProgressCB', 'one_cycle', 'linear_decay', 'ScheduleCB', 'EMACB',
-           'GradientClipCB', 'NaNStopCB', 'BudgetCB', 'LRFinderCB', 'lr_find']
+           'default_device', 'DeviceCB', 'fast_bf16', 'AutocastCB', 'MetricsCB', 'ProgressCB', 'one_cycle',
+           'linear_decay', 'ScheduleCB', 'EMACB', 'GradientClipCB', 'NaNStopCB', 'BudgetCB', 'LRFinderCB', 'lr_find']
 
 # %% ../nbs/03_learner.ipynb #ca8fc237
 import copy, math, time
-from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
@@ -61,12 +60,11 @@ class Learner:
         for cb in self.cbs:
             if method := getattr(cb, hook, None): method(self)
 
-    @contextmanager
-    def phase(self, name: str, cancel: type):
-        "`before_`, the work, `after_`; `cancel` ends it early; `cleanup_` always runs."
+    def phase(self, name: str, cancel: type, work):
+        "`before_`, the work, `after_`; `cancel` ends it early, wherever it is raised; `cleanup_` always runs."
         try:
             self.call(f'before_{name}')
-            yield
+            work()
             self.call(f'after_{name}')
         except cancel: pass
         finally: self.call(f'cleanup_{name}')
@@ -86,23 +84,25 @@ class Learner:
         self.n_epochs, self.history, self.frac = n_epochs, [], 0.  # frac: share of the fit that is done
         try:
             self.opt = self.opt_func(self.model.parameters(), lr=self.lr)
-            with self.phase('fit', CancelFitException):
-                for self.epoch in range(n_epochs):
-                    if train: self.one_epoch(True)
-                    if valid: self.one_epoch(False)
+            self.phase('fit', CancelFitException, lambda: self.all_epochs(train, valid))
         finally:
             self.cbs = lasting
             self.model.eval()
         return self
 
-    def one_epoch(self, training: bool):
+    def all_epochs(self, train: bool, valid: bool):
+        "The rounds of a fit."
+        for self.epoch in range(self.n_epochs):
+            for training in [True] * train + [False] * valid:
+                self.training, self.batches = training, self.dls.train if training else self.dls.valid
+                self.model.train(training)
+                with torch.set_grad_enabled(training): self.phase('epoch', CancelEpochException, self.one_epoch)
+
+    def one_epoch(self):
         "One round through the training or the validation data."
-        self.training, self.batches = training, self.dls.train if training else self.dls.valid
-        self.model.train(training)
-        with torch.set_grad_enabled(training), self.phase('epoch', CancelEpochException):
-            for self.i, self.batch in enumerate(self.batches):
-                with self.phase('batch', CancelBatchException): self.one_batch()
-                if training: self.frac = (self.epoch + (self.i + 1) / len(self.batches)) / self.n_epochs
+        for self.i, self.batch in enumerate(self.batches):
+            self.phase('batch', CancelBatchException, self.one_batch)
+            if self.training: self.frac = (self.epoch + (self.i + 1) / len(self.batches)) / self.n_epochs
 
     def one_batch(self):
         "Predict and measure; learn, while training."
@@ -124,9 +124,36 @@ class DeviceCB(Callback):
     order = -20
     def __init__(self, device=None): self.device = torch.device(device) if device is not None else default_device()
     def before_fit(self, learn):
-        learn.model.to(self.device)
+        learn.model.to(self.device, memory_format=torch.channels_last)
         if hasattr(learn.dls, 'to'): learn.dls.to(self.device)
     def before_batch(self, learn): learn.batch = tuple(b.to(self.device) for b in learn.batch)
+
+# %% ../nbs/03_learner.ipynb #01566c81
+def fast_bf16(device) -> bool:
+    "Has `device` matrix units for bfloat16?"
+    kind = torch.device(device).type
+    if kind == 'cuda': return torch.cuda.is_bf16_supported(including_emulation=False)
+    amx = getattr(torch.cpu, '_is_amx_tile_supported', None)                     # torch has no public question yet
+    return kind == 'cpu' and amx is not None and amx()
+
+class AutocastCB(Callback):
+    "Predict in bfloat16 while training; results are float32 again (Micikevicius et al. 2018)."
+    order = -15
+    def __init__(self, enabled: bool = None): self.enabled, self.context = enabled, None  # None: where `fast_bf16`
+    def before_fit(self, learn):
+        device = next(learn.model.parameters()).device
+        on = fast_bf16(device) if self.enabled is None else self.enabled
+        self.make = (lambda: torch.autocast(device.type, torch.bfloat16)) if on else None
+    def before_batch(self, learn):
+        if learn.training and self.make:
+            self.context = self.make()
+            self.context.__enter__()
+    def after_predict(self, learn):
+        if self.context: learn.preds = learn.preds.float()
+        self.cleanup_batch(learn)
+    def cleanup_batch(self, learn):
+        if self.context: self.context.__exit__(None, None, None)
+        self.context = None
 
 # %% ../nbs/03_learner.ipynb #5f571cdf
 class MetricsCB(Callback):

@@ -101,18 +101,31 @@ def fid(
     return ((a.mean(0) - b.mean(0)).square().sum() + cov_a.trace() + cov_b.trace() - 2 * cross).item()
 
 # %% ../nbs/09_metrics.ipynb #0f7d60dd
+def cubic_sum(a: torch.Tensor, b: torch.Tensor, bs: int = 1000) -> float:
+    "Sum of the kernel (x·y/d + 1)³ over all pairs of rows of `a` and `b`, in double precision."
+    total = 0.
+    for rows in a.cpu().double().split(bs):
+        base = rows @ b.cpu().double().T / a.shape[1] + 1
+        total += (base * base * base).sum().item()
+    return total
+
+def cubic_within(a: torch.Tensor, bs: int = 1000) -> float:
+    "Mean of the kernel over all pairs of two different rows of `a`."
+    if len(a) < 2: raise ValueError(f'pairs need at least 2 images, got {len(a)}')
+    with_itself = (a.cpu().double().square().sum(1) / a.shape[1] + 1).pow(3).sum().item()
+    return (cubic_sum(a, a, bs) - with_itself) / (len(a) * (len(a) - 1))
+
+# %% ../nbs/09_metrics.ipynb #2b30b547
 def kid(
     a: torch.Tensor,  # features `(n, d)`, n at least 2
     b: torch.Tensor,  # features `(m, d)`, m at least 2
+    *,
+    within_a: float = None,  # `cubic_within(a)`, where it is at hand
     bs: int = 1000,  # rows of the kernel matrix at a time
 ) -> float:  # around 0 for the same distribution, lower is nearer
     "Kernel distance: unbiased squared MMD with a cubic kernel (Bińkowski et al. 2018, eq. 4), in double precision."
-    if min(len(a), len(b)) < 2: raise ValueError(f'pairs need at least 2 images, got {len(a)} and {len(b)}')
-    a, b = a.cpu().double(), b.cpu().double()
-    kernel = lambda product: (product / a.shape[1] + 1).pow(3)
-    total = lambda x, y: sum(kernel(rows @ y.T).sum() for rows in x.split(bs))
-    within = lambda x: (total(x, x) - kernel(x.square().sum(1)).sum()) / (len(x) * (len(x) - 1))
-    return (within(a) + within(b) - 2 * total(a, b) / (len(a) * len(b))).item()
+    if within_a is None: within_a = cubic_within(a, bs)
+    return within_a + cubic_within(b, bs) - 2 * cubic_sum(a, b, bs) / (len(a) * len(b))
 
 # %% ../nbs/09_metrics.ipynb #155d6ab5
 def radii(x: torch.Tensor, k: int = 5, bs: int = 1000) -> torch.Tensor:
@@ -256,14 +269,15 @@ class Evaluator:
         check_labels(labels, len(real))
         self.classifier, self.train, self.k, self.n_real = classifier or load_classifier(), train, k, len(real)
         self.features, predicted = extract(self.classifier, real)
-        self.radii, self.held_out = radii(self.features, k), nearest(real, train)[0][:, 0]
+        self.radii, self.within = radii(self.features, k), cubic_within(self.features)
+        self.held_out = nearest(real, train)[0][:, 0]
         self.real_only = dict(accuracy=(predicted == labels).float().mean().item(),
                               **memorisation(self.held_out, self.held_out))
         self.floors = {}  # by number of images
 
     def distribution(self, features: torch.Tensor) -> dict:
         "The figures that compare clouds of features."
-        return dict(fid=fid(self.features, features), kid=kid(self.features, features),
+        return dict(fid=fid(self.features, features), kid=kid(self.features, features, within_a=self.within),
                     **prdc(self.features, features, self.k, real_radii=self.radii))
 
     def figures(self, features: torch.Tensor, right: torch.Tensor, distances: torch.Tensor) -> dict:
