@@ -12,7 +12,8 @@ setup(
     license='Apache-2.0', python_requires=f">={cfg['min_python']}", packages=find_packages(),
     long_description=Path('README.md').read_text(encoding='utf-8'), long_description_content_type='text/markdown',
     keywords=cfg['keywords'], url=cfg['git_url'], classifiers=['Programming Language :: Python :: 3'],
-    install_requires=cfg['requirements'].split(), extras_require={'dev': cfg['dev_requirements'].split()},
+    install_requires=cfg['requirements'].split(),
+    extras_require={name: cfg[f'{name}_requirements'].split() for name in ('dev', 'bench')},
     package_data={'diffu_attn': ['assets/*']},
     entry_points={'console_scripts': cfg.get('console_scripts', '').split(), 'nbdev': ['diffu_attn=diffu_attn._modidx:d']},
 )

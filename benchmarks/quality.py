@@ -1,18 +1,21 @@
 """Quality against network evaluations, and against guidance, for the shipped weights.
 
 Judges every setting that is not yet in the results file and adds it, so a run that was stopped is picked up by
-starting it again. All five samplers at 5 to 100 evaluations take hours on two cores. By sampler, then by guidance:
+starting it again. All five samplers at 5 to 100 evaluations take hours on two cores; --bf16 samples in bfloat16, which
+is faster where the machine has matrix units for it, and processes with different settings and one thread each
+(OMP_NUM_THREADS=1) may share the work and the file. By sampler, then by guidance, then the default with other seeds:
 
     python benchmarks/quality.py
-    python benchmarks/quality.py --samplers dpmpp_2m --steps 20 --guidance 0 1 1.25 1.5 2 3 4
+    python benchmarks/quality.py --samplers dpmpp_2m --steps 20 --guidance 1.25 1.5 2 3
+    python benchmarks/quality.py --samplers dpmpp_2m --steps 20 --guidance 1.4 --seeds 0 1
 """
-import argparse, datetime, hashlib, json, os, platform, time
+import argparse, contextlib, datetime, hashlib, json, os, platform, time
 from pathlib import Path
 
 import torch
 from diffu_attn.data import get_fashion_dls
 from diffu_attn.metrics import Evaluator, evaluate
-from diffu_attn.pretrained import ASSETS, load_model, pretrained_names
+from diffu_attn.pretrained import open_model
 from diffu_attn.sampling import SAMPLERS, sample
 
 def main():
@@ -26,34 +29,41 @@ def main():
                    help='times between which samples are guided (0 1)')
     p.add_argument('--seeds', nargs='+', type=int, default=[0], help='(0)')
     p.add_argument('--n', type=int, default=10_000, help='samples of each setting (%(default)s)')
+    p.add_argument('--bf16', action='store_true', help='predict in bfloat16')
+    p.add_argument('--compile', action='store_true', help='compile the network first, which needs a C++ compiler')
     p.add_argument('--out', type=Path, default=Path(__file__).with_name('quality.json'),
                    help='results (%(default)s)')
     args = p.parse_args()
 
-    path = ASSETS / f'{args.weights}.safetensors' if args.weights in pretrained_names() else Path(args.weights)
-    weights = f'{path.stem} {hashlib.sha256(path.read_bytes()).hexdigest()[:8]}'
-    model = load_model(path).to(memory_format=torch.channels_last)
+    model = open_model(args.weights)
+    digest = hashlib.sha256(b''.join(v.contiguous().numpy().tobytes() for v in model.state_dict().values()))
+    weights = f'{Path(args.weights).stem} {digest.hexdigest()[:8]}'
+    if args.compile: model = torch.compile(model, dynamic=False)
     dls = get_fashion_dls(250)
     evaluator = Evaluator(dls.valid.images / 255 - .5, dls.valid.labels, dls.train.images / 255 - .5)
+    precision = (lambda: torch.autocast('cpu', torch.bfloat16)) if args.bf16 else contextlib.nullcontext
     for steps in args.steps:
         for guidance in args.guidance:
             for sampler in args.samplers:
                 for seed in args.seeds:
-                    key = dict(weights=weights, sampler=sampler, steps=steps, guidance=guidance,
-                               interval=args.interval, seed=seed, n=args.n)  # tells one row from another
+                    key = dict(weights=weights, sampler=sampler, steps=steps, guidance=guidance,  # tells rows apart
+                               interval=args.interval, seed=seed, n=args.n, bf16=args.bf16)
                     rows = json.loads(args.out.read_text()) if args.out.exists() else []
                     if any(all(row[k] == v for k, v in key.items()) for row in rows): continue
                     started = time.monotonic()
-                    draw = lambda c, generator: sample(model, c, sampler, steps, guidance, generator=generator,
-                                                       guidance_interval=tuple(args.interval))[0]
-                    results = evaluate(draw, evaluator, args.n, [seed])
+                    def draw(c, generator):
+                        with precision():
+                            return sample(model, c, sampler, steps, guidance, generator=generator,
+                                          guidance_interval=tuple(args.interval))[0]
+                    results = evaluate(draw, evaluator, args.n, [seed], bs=100, groups=5)
                     print(f'{sampler}, {steps} evaluations, guidance {guidance}, seed {seed}\n{results}\n', flush=True)
                     del results['by_seed'], results['seeds']
+                    rows = json.loads(args.out.read_text()) if args.out.exists() else []  # others may have added some
                     rows.append(dict(key, seconds=round(time.monotonic() - started), date=str(datetime.date.today()),
                                      torch=torch.__version__, cpus=os.cpu_count(),
                                      cpu=torch.backends.cpu.get_cpu_capability(), python=platform.python_version(),
                                      **results))
-                    torn = args.out.with_suffix('.tmp')
+                    torn = args.out.with_suffix(f'.{os.getpid()}.tmp')
                     torn.write_text('[\n' + ',\n'.join(json.dumps(row) for row in rows) + '\n]\n')
                     torn.replace(args.out)
 

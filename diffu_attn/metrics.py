@@ -207,7 +207,8 @@ def nearest(
         raise ValueError(f'images {tuple(images.shape[1:])} and training images {tuple(train.shape[1:])} '
                          f'differ in shape')
     flat = train.flatten(1)
-    place = torch.cat([torch.cdist(x, flat).topk(k, largest=False).indices for x in images.flatten(1).split(bs)])
+    distances = (torch.cdist(x, flat) for x in images.flatten(1).split(bs))
+    place = torch.cat([d.argmin(1, keepdim=True) if k == 1 else d.topk(k, largest=False).indices for d in distances])
     exact = torch.stack([(images - train[p]).square().mean((1, 2, 3)).sqrt() for p in place.T],
                         1)  # cdist rounds near 0
     return exact, place
@@ -331,6 +332,7 @@ def evaluate(
     seeds: tuple = (0,),  # of the draws
     *,
     bs: int = 250,  # images drawn at a time
+    groups: int = 10,  # of samples, for the spread: 5 or 10
     model=None,  # with `valid`: the model behind `draw`, whose eps-loss joins the table
     valid=None,  # a `TensorBatches` of the test images
 ) -> Report:  # as of `Evaluator`, means over the seeds, the largest spread; also seeds and by_seed
@@ -340,7 +342,7 @@ def evaluate(
     labels, runs = torch.arange(n) % 10, []
     for seed in seeds:
         generator = torch.Generator().manual_seed(seed)
-        runs.append(evaluator(torch.cat([draw(c, generator).cpu() for c in labels.split(bs)]), labels))
+        runs.append(evaluator(torch.cat([draw(c, generator).cpu() for c in labels.split(bs)]), labels, groups))
     values = {name: torch.tensor([r['figures'][name] for r in runs],
                                  dtype=torch.float64) for name in runs[0]['figures']}
     figures = {name: v.mean().item() for name, v in values.items()}

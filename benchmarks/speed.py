@@ -1,0 +1,178 @@
+"""How fast, beside what a user would pick instead. Each command prints a table and adds its rows to speed.json.
+
+    python benchmarks/speed.py step                           one training and one sampling step, and peak memory
+    python benchmarks/speed.py step --size published --batch 32 --contenders ours plain
+    python benchmarks/speed.py train --minutes 10 --seeds 0 1 2    eps-loss after an equal budget of CPU time
+    python benchmarks/speed.py sample                         ten classes x 8 garments from the shipped weights
+    python benchmarks/speed.py import                         what `import diffu_attn.all` costs over `import torch`
+
+Run nothing beside it. In `step` the contenders take turns, so that a machine whose speed drifts is the same for all.
+In `train` a contender gets the learning rate given as NAME=RATE, and is picked up where a run was stopped.
+"""
+import argparse, datetime, json, os, platform, resource, statistics, subprocess, sys, time
+from pathlib import Path
+
+import torch
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+RATES = {'ours': 3e-3, 'plain': 2e-3, 'diffusers': 1e-3, 'denoising-diffusion-pytorch': 1e-3, 'smalldiffusion': 1e-3}
+
+def matmul_rate(dtype, n=2048) -> float:
+    "Best of eight, in GFLOP/s."
+    a, best = torch.randn(n, n).to(dtype), 0.
+    for _ in range(8):
+        start = time.perf_counter(); a @ a
+        best = max(best, 2e-9 * n**3 / (time.perf_counter() - start))
+    return round(best)
+
+def machine() -> dict:
+    "What a figure needs beside it."
+    return dict(date=str(datetime.date.today()), torch=torch.__version__, python=platform.python_version(),
+                threads=torch.get_num_threads(), cpu=torch.backends.cpu.get_cpu_capability(),
+                matmul_fp32=matmul_rate(torch.float32), matmul_bf16=matmul_rate(torch.bfloat16))
+
+def add(out: Path, row: dict):
+    "Add a row to the results file."
+    rows = json.loads(out.read_text()) if out.exists() else []
+    torn = out.with_suffix('.tmp')
+    torn.write_text('[\n' + ',\n'.join(json.dumps(r) for r in [*rows, row]) + '\n]\n')
+    torn.replace(out)
+
+def prepared(name: str, size: str, batch: int):
+    "A contender's training step and forward pass, ready to be timed."
+    from diffu_attn.learner import fast_bf16
+    from diffu_attn.training import Muon, adamw
+    from peers import contender
+    torch.manual_seed(0)
+    model, ours = contender(name, size), name == 'ours'
+    if ours: model.to(memory_format=torch.channels_last)
+    opt = (Muon if ours and size != 'published' else adamw)(model.parameters(), 1e-4)
+    half = ours and fast_bf16('cpu')
+    x, t, c = torch.randn(batch, 1, 32, 32), torch.rand(batch), torch.arange(batch) % 10
+    def predict():
+        with torch.autocast('cpu', torch.bfloat16, enabled=half): return model(x, t, c).float()
+    def step():
+        (predict() - x).square().mean().backward()
+        opt.step(); opt.zero_grad()
+    return step, torch.no_grad()(predict), sum(p.numel() for p in model.parameters())
+
+def step_command(args):
+    from torch.utils.flop_counter import FlopCounterMode
+    if args.memory:                                                              # in a process of its own
+        step, *_ = prepared(args.memory, args.size, args.batch)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        for _ in range(3): step()
+        print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+        return
+    parts = {name: prepared(name, args.size, args.batch) for name in args.contenders}
+    taken = {(name, what): [] for name in parts for what in ('train', 'predict')}
+    for i in range(args.repeats + 2):                                            # two to warm up
+        for name, (step, predict, _) in parts.items():
+            for what, work in (('train', step), ('predict', predict)):
+                start = time.perf_counter(); work()
+                if i > 1: taken[name, what].append(time.perf_counter() - start)
+    first, about = args.contenders[0], machine()
+    print(f'{args.size}, batch {args.batch}, {args.repeats} repeats; {about}')
+    print(f'{"":28}{"weights":>8}  {"train/s":>8} {"spread":>13} {"x":>6}  {"predict/s":>9} {"x":>6}  '
+          f'{"GFLOP/s":>7}  {"MB":>6}')
+    for name, (step, predict, n_weights) in parts.items():
+        with FlopCounterMode(display=False) as counter: step()
+        alone = [sys.executable, __file__, 'step', '--memory', name, '--size', args.size, '--batch', str(args.batch)]
+        memory = float(subprocess.run(alone, capture_output=True, text=True, check=True).stdout)
+        rate = {what: args.batch / statistics.median(taken[name, what]) for what in ('train', 'predict')}
+        ratio = {what: statistics.median(b / a for a, b in zip(taken[name, what], taken[first, what]))
+                 for what in ('train', 'predict')}
+        low, high = (args.batch / f(taken[name, 'train']) for f in (max, min))
+        gflops = counter.get_total_flops() / statistics.median(taken[name, 'train']) / 1e9
+        print(f'{name:28}{n_weights / 1e6:7.2f}M  {rate["train"]:8.1f} {f"{low:.0f}-{high:.0f}":>13} '
+              f'{ratio["train"]:6.2f}  {rate["predict"]:9.1f} {ratio["predict"]:6.2f}  {gflops:7.0f}  {memory:6.0f}')
+        add(args.out, dict(command='step', size=args.size, batch=args.batch, contender=name, weights=n_weights,
+                           train=rate['train'], low=low, high=high, predict=rate['predict'], relative_to=first,
+                           train_ratio=ratio['train'], predict_ratio=ratio['predict'], gflops=gflops,
+                           memory_mb=memory, repeats=args.repeats, **about))
+
+def train_command(args):
+    from diffu_attn.data import get_fashion_dls
+    from diffu_attn.learner import linear_decay
+    from diffu_attn.training import Muon, adamw, conditional_train, eps_loss
+    from peers import contender
+    rates = dict(RATES, **{k: float(v) for k, v in (pair.split('=') for pair in args.lr)})
+    about = machine()
+    for seed in args.seeds:
+        for name in args.contenders:
+            key = dict(command='train', contender=name, minutes=args.minutes, seed=seed, lr=rates[name],
+                       batch=args.batch if name == 'ours' else args.peer_batch)
+            rows = json.loads(args.out.read_text()) if args.out.exists() else []
+            if any(all(r.get(k) == v for k, v in key.items()) for r in rows): continue
+            torch.manual_seed(seed)
+            dls, model = get_fashion_dls(key['batch']), contender(name)
+            dls.valid.images = dls.valid.images[:1]                              # the budget is for training
+            dls.valid.labels = dls.valid.labels[:1]
+            ours = name == 'ours'
+            started = time.process_time()
+            conditional_train(model, dls, key['lr'], schedule=linear_decay, minutes=args.minutes, device='cpu',
+                              optimiser=Muon if ours else adamw, bf16=None if ours else False)
+            spent = time.process_time() - started
+            loss = eps_loss(model, get_fashion_dls(250).valid)
+            print(f'{name}, seed {seed}, lr {key["lr"]}: eps-loss {loss:.4f} after {args.minutes} minutes')
+            add(args.out, dict(key, eps_loss=loss, cpu_seconds=round(spent), **about))
+
+def sample_command(args):
+    from diffu_attn.cli import GUIDANCE
+    from diffu_attn.pretrained import load_pretrained
+    from diffu_attn.sampling import sample
+    model, c, taken, about = load_pretrained(), torch.arange(10).repeat_interleave(8), [], machine()
+    for i in range(args.repeats + 1):
+        start = time.perf_counter()
+        sample(model, c, n_steps=args.steps, guidance=GUIDANCE, generator=torch.Generator().manual_seed(i))
+        taken.append(time.perf_counter() - start)
+    taken = taken[1:]
+    print(f'80 garments, {args.steps} evaluations, guidance {GUIDANCE}: {statistics.median(taken):.2f} s '
+          f'({min(taken):.2f}-{max(taken):.2f}, n = {len(taken)}); {about}')
+    add(args.out, dict(command='sample', steps=args.steps, seconds=statistics.median(taken), low=min(taken),
+                       high=max(taken), repeats=len(taken), **about))
+
+def import_command(args):
+    def seconds(line):
+        start = time.perf_counter()
+        subprocess.run([sys.executable, '-c', line], check=True)
+        return time.perf_counter() - start
+    pairs = [(seconds('import torch'), seconds('import diffu_attn.all')) for _ in range(args.repeats + 1)][1:]
+    extra = [b - a for a, b in pairs]
+    print(f'import torch {statistics.median(a for a, _ in pairs):.2f} s; diffu_attn.all costs '
+          f'{statistics.median(extra):.2f} s more ({min(extra):.2f}-{max(extra):.2f}, n = {len(extra)})')
+    add(args.out, dict(command='import', seconds=statistics.median(extra), low=min(extra), high=max(extra),
+                       repeats=len(extra), **machine()))
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = p.add_subparsers(required=True, metavar='{step,train,sample,import}')
+    names = list(RATES)
+    def command(name, run):
+        c = commands.add_parser(name, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+        c.add_argument('--out', type=Path, default=HERE / 'speed.json', help='results')
+        c.set_defaults(run=run)
+        return c
+    s = command('step', step_command)
+    s.add_argument('--size', choices=('laptop', 'published', 'test'), default='laptop', help='of ours and plain')
+    s.add_argument('--batch', type=int, default=64, help='images in a step')
+    s.add_argument('--contenders', nargs='+', choices=names, default=names, help='who; ratios are to the first')
+    s.add_argument('--repeats', type=int, default=9, help='timed steps of each')
+    s.add_argument('--memory', choices=names, help=argparse.SUPPRESS)
+    t = command('train', train_command)
+    t.add_argument('--minutes', type=float, default=10, help='of training, for each')
+    t.add_argument('--contenders', nargs='+', choices=names, default=names, help='who')
+    t.add_argument('--seeds', nargs='+', type=int, default=[0], help='of weights, order and noise')
+    t.add_argument('--lr', nargs='*', default=[], metavar='NAME=RATE', help='learning rates, not the default ones')
+    t.add_argument('--batch', type=int, default=64, help='of ours')
+    t.add_argument('--peer-batch', type=int, default=32, help='of the others')
+    m = command('sample', sample_command)
+    m.add_argument('--steps', type=int, default=20, help='network evaluations')
+    m.add_argument('--repeats', type=int, default=5, help='timed runs, after one to warm up')
+    i = command('import', import_command)
+    i.add_argument('--repeats', type=int, default=7, help='timed pairs, after one to warm up')
+    args = p.parse_args()
+    args.run(args)
+
+if __name__ == '__main__': main()
