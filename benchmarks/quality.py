@@ -16,7 +16,7 @@ import torch
 from diffu_attn.data import get_fashion_dls
 from diffu_attn.metrics import Evaluator, evaluate
 from diffu_attn.pretrained import open_model
-from diffu_attn.sampling import SAMPLERS, sample
+from diffu_attn.sampling import KARRAS, SAMPLERS, sample
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -27,6 +27,7 @@ def main():
     p.add_argument('--guidance', nargs='+', type=float, default=[1.], help='scales (1)')
     p.add_argument('--interval', nargs=2, type=float, default=[0., 1.],
                    help='times between which samples are guided (0 1)')
+    p.add_argument('--spacing', choices=('even', 'karras'), help="of the times; by default the sampler's")
     p.add_argument('--seeds', nargs='+', type=int, default=[0], help='(0)')
     p.add_argument('--n', type=int, default=10_000, help='samples of each setting (%(default)s)')
     p.add_argument('--bf16', action='store_true', help='predict in bfloat16')
@@ -47,14 +48,15 @@ def main():
             for sampler in args.samplers:
                 for seed in args.seeds:
                     key = dict(weights=weights, sampler=sampler, steps=steps, guidance=guidance,  # tells rows apart
-                               interval=args.interval, seed=seed, n=args.n, bf16=args.bf16)
+                               interval=args.interval, seed=seed, n=args.n, bf16=args.bf16,
+                               spacing=args.spacing or ('karras' if sampler in KARRAS else 'even'))
                     rows = json.loads(args.out.read_text()) if args.out.exists() else []
-                    if any(all(row[k] == v for k, v in key.items()) for row in rows): continue
+                    if any(all(row.get(k) == v for k, v in key.items()) for row in rows): continue
                     started = time.monotonic()
                     def draw(c, generator):
                         with precision():
                             return sample(model, c, sampler, steps, guidance, generator=generator,
-                                          guidance_interval=tuple(args.interval))[0]
+                                          guidance_interval=tuple(args.interval), spacing=args.spacing)[0]
                     results = evaluate(draw, evaluator, args.n, [seed], bs=100, groups=5)
                     print(f'{sampler}, {steps} evaluations, guidance {guidance}, seed {seed}\n{results}\n', flush=True)
                     del results['by_seed'], results['seeds']

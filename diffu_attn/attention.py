@@ -16,7 +16,7 @@ from torch import nn
 from .unet import ScaledDenoiser, TDownblock, TResBlock, TUnet, TUpblock, group_norm, per_level, zero_
 
 # %% ../nbs/05_attention.ipynb #28c5fab0
-PLAIN_PIXELS = 64  # pixels of the largest map for which a CPU takes the formula as it stands
+PLAIN_PIXELS = 256  # of the largest map for which a CPU takes the formula as it stands, in half precision
 
 def attend(
     q: torch.Tensor,  # queries `(b, nh, pixels, d)`
@@ -24,7 +24,8 @@ def attend(
     v: torch.Tensor,  # values, same shape
 ) -> torch.Tensor:  # same shape
     "softmax(q kᵀ / √d) v, by the faster of two ways (Vaswani et al. 2017, eq. 1)."
-    if q.shape[-2] > PLAIN_PIXELS or q.device.type != 'cpu': return F.scaled_dot_product_attention(q, k, v)
+    if q.dtype == torch.float32 or q.device.type != 'cpu' or q.shape[-2] > PLAIN_PIXELS:
+        return F.scaled_dot_product_attention(q, k, v)
     return (q * q.shape[-1]**-.5 @ k.mT).softmax(-1).to(v.dtype) @ v             # (b, nh, pixels, pixels) in between
 
 # %% ../nbs/05_attention.ipynb #3b59d458
