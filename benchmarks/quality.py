@@ -5,9 +5,9 @@ starting it again. All five samplers at 5 to 100 evaluations take hours on two c
 is faster where the machine has matrix units for it, and processes with different settings and one thread each
 (OMP_NUM_THREADS=1) may share the work and the file. By sampler, then by guidance, then the default with other seeds:
 
-    python benchmarks/quality.py
-    python benchmarks/quality.py --samplers dpmpp_2m --steps 20 --guidance 1.25 1.5 2 3
-    python benchmarks/quality.py --samplers dpmpp_2m --steps 20 --guidance 1.4 --seeds 0 1
+    python benchmarks/quality.py --bf16
+    python benchmarks/quality.py --bf16 --samplers dpmpp_2m --steps 20 --guidance 1.25 1.4 2 3
+    python benchmarks/quality.py --bf16 --samplers dpmpp_2m --steps 20 --guidance 1.4 --seeds 0 1
 """
 import argparse, contextlib, datetime, hashlib, json, os, platform, time
 from pathlib import Path
@@ -16,7 +16,7 @@ import torch
 from diffu_attn.data import get_fashion_dls
 from diffu_attn.metrics import Evaluator, evaluate
 from diffu_attn.pretrained import open_model
-from diffu_attn.sampling import KARRAS, SAMPLERS, sample
+from diffu_attn.sampling import SAMPLERS, SPACING, sample
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -49,14 +49,14 @@ def main():
                 for seed in args.seeds:
                     key = dict(weights=weights, sampler=sampler, steps=steps, guidance=guidance,  # tells rows apart
                                interval=args.interval, seed=seed, n=args.n, bf16=args.bf16,
-                               spacing=args.spacing or ('karras' if sampler in KARRAS else 'even'))
+                               spacing=args.spacing or SPACING.get(sampler, 'even'))
                     rows = json.loads(args.out.read_text()) if args.out.exists() else []
                     if any(all(row.get(k) == v for k, v in key.items()) for row in rows): continue
                     started = time.monotonic()
                     def draw(c, generator):
                         with precision():
                             return sample(model, c, sampler, steps, guidance, generator=generator,
-                                          guidance_interval=tuple(args.interval), spacing=args.spacing)[0]
+                                          guidance_interval=tuple(args.interval), spacing=key['spacing'])[0]
                     results = evaluate(draw, evaluator, args.n, [seed], bs=100, groups=5)
                     print(f'{sampler}, {steps} evaluations, guidance {guidance}, seed {seed}\n{results}\n', flush=True)
                     del results['by_seed'], results['seeds']

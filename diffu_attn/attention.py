@@ -24,7 +24,7 @@ def attend(
     v: torch.Tensor,  # values, same shape
 ) -> torch.Tensor:  # same shape
     "softmax(q kᵀ / √d) v, by the faster of two ways (Vaswani et al. 2017, eq. 1)."
-    if q.dtype == torch.float32 or q.device.type != 'cpu' or q.shape[-2] > PLAIN_PIXELS:
+    if q.element_size() > 2 or q.device.type != 'cpu' or q.shape[-2] > PLAIN_PIXELS:
         return F.scaled_dot_product_attention(q, k, v)
     return (q * q.shape[-1]**-.5 @ k.mT).softmax(-1).to(v.dtype) @ v             # (b, nh, pixels, pixels) in between
 

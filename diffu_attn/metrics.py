@@ -207,8 +207,7 @@ def nearest(
         raise ValueError(f'images {tuple(images.shape[1:])} and training images {tuple(train.shape[1:])} '
                          f'differ in shape')
     flat = train.flatten(1)
-    distances = (torch.cdist(x, flat) for x in images.flatten(1).split(bs))
-    place = torch.cat([d.argmin(1, keepdim=True) if k == 1 else d.topk(k, largest=False).indices for d in distances])
+    place = torch.cat([torch.cdist(x, flat).topk(k, largest=False).indices for x in images.flatten(1).split(bs)])
     exact = torch.stack([(images - train[p]).square().mean((1, 2, 3)).sqrt() for p in place.T],
                         1)  # cdist rounds near 0
     return exact, place
