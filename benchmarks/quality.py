@@ -16,7 +16,7 @@ import torch
 from diffu_attn.data import get_fashion_dls
 from diffu_attn.metrics import Evaluator, evaluate
 from diffu_attn.pretrained import open_model
-from diffu_attn.sampling import SAMPLERS, SPACING, sample
+from diffu_attn.sampling import SAMPLERS, SPACING, SPACINGS, sample
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -27,7 +27,7 @@ def main():
     p.add_argument('--guidance', nargs='+', type=float, default=[1.], help='scales (1)')
     p.add_argument('--interval', nargs=2, type=float, default=[0., 1.],
                    help='times between which samples are guided (0 1)')
-    p.add_argument('--spacing', choices=('even', 'karras'), help="of the times; by default the sampler's")
+    p.add_argument('--spacing', choices=SPACINGS, help="of the times; by default the sampler's")
     p.add_argument('--seeds', nargs='+', type=int, default=[0], help='(0)')
     p.add_argument('--n', type=int, default=10_000, help='samples of each setting (%(default)s)')
     p.add_argument('--bf16', action='store_true', help='predict in bfloat16')
@@ -41,7 +41,7 @@ def main():
     weights = f'{Path(args.weights).stem} {digest.hexdigest()[:8]}'
     if args.compile: model = torch.compile(model, dynamic=False)
     dls = get_fashion_dls(250)
-    evaluator = Evaluator(dls.valid.images / 255 - .5, dls.valid.labels, dls.train.images / 255 - .5)
+    evaluator = Evaluator(dls.valid.images / 255 - .5, dls.valid.labels, dls.train.images / 255 - .5, dls.train.labels)
     precision = (lambda: torch.autocast('cpu', torch.bfloat16)) if args.bf16 else contextlib.nullcontext
     for steps in args.steps:
         for guidance in args.guidance:
@@ -57,12 +57,12 @@ def main():
                         with precision():
                             return sample(model, c, sampler, steps, guidance, generator=generator,
                                           guidance_interval=tuple(args.interval), spacing=key['spacing'])[0]
-                    results = evaluate(draw, evaluator, args.n, [seed], bs=100, groups=5)
+                    results = evaluate(draw, evaluator, args.n, [seed], bs=100)
                     print(f'{sampler}, {steps} evaluations, guidance {guidance}, seed {seed}\n{results}\n', flush=True)
                     del results['by_seed'], results['seeds']
                     rows = json.loads(args.out.read_text()) if args.out.exists() else []  # others may have added some
-                    rows.append(dict(key, seconds=round(time.monotonic() - started), date=str(datetime.date.today()),
-                                     torch=torch.__version__, cpus=os.cpu_count(),
+                    rows.append(dict(key, groups=10, seconds=round(time.monotonic() - started),
+                                     date=str(datetime.date.today()), torch=torch.__version__, cpus=os.cpu_count(),
                                      cpu=torch.backends.cpu.get_cpu_capability(), python=platform.python_version(),
                                      **results))
                     torn = args.out.with_suffix(f'.{os.getpid()}.tmp')

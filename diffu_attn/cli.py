@@ -102,7 +102,8 @@ def eval_command(args):
     if args.n < 20: raise ValueError(f'--n must be at least 20, got {args.n}')
     guidance, started = guidance_for(model, args.guidance), time.monotonic()
     dls = get_fashion_dls(250, path=args.data, n=args.images)
-    evaluator = Evaluator(dls.valid.images / 255 - .5, dls.valid.labels, dls.train.images / 255 - .5)
+    evaluator = Evaluator(dls.valid.images / 255 - .5, dls.valid.labels, dls.train.images / 255 - .5,
+                          dls.train.labels)
     model.to(args.device)
     draw = lambda c, generator: sample(model, c, args.sampler, args.steps, guidance, generator=generator)[0]
     results = evaluate(draw, evaluator, args.n, range(args.seed, args.seed + args.seeds), model=model, valid=dls.valid)

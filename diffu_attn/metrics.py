@@ -101,15 +101,15 @@ def fid(
     return ((a.mean(0) - b.mean(0)).square().sum() + cov_a.trace() + cov_b.trace() - 2 * cross).item()
 
 # %% ../nbs/09_metrics.ipynb #0f7d60dd
-def cubic_sum(a: torch.Tensor, b: torch.Tensor, bs: int = 1000) -> float:
+def cubic_sum(a: torch.Tensor, b: torch.Tensor, bs: int = 100) -> float:
     "Sum of the kernel (x·y/d + 1)³ over all pairs of rows of `a` and `b`, in double precision."
-    total = 0.
-    for rows in a.cpu().double().split(bs):
-        base = rows @ b.cpu().double().T / a.shape[1] + 1
-        total += (base * base * base).sum().item()
+    total, scaled = 0., b.cpu().double().T / a.shape[1]
+    for rows in a.cpu().double().split(bs):                                      # few enough to stay in the cache
+        base = (rows @ scaled).add_(1)
+        total += (base * base).mul_(base).sum().item()
     return total
 
-def cubic_within(a: torch.Tensor, bs: int = 1000) -> float:
+def cubic_within(a: torch.Tensor, bs: int = 100) -> float:
     "Mean of the kernel over all pairs of two different rows of `a`."
     if len(a) < 2: raise ValueError(f'pairs need at least 2 images, got {len(a)}')
     with_itself = (a.cpu().double().square().sum(1) / a.shape[1] + 1).pow(3).sum().item()
@@ -121,7 +121,7 @@ def kid(
     b: torch.Tensor,  # features `(m, d)`, m at least 2
     *,
     within_a: float = None,  # `cubic_within(a)`, where it is at hand
-    bs: int = 1000,  # rows of the kernel matrix at a time
+    bs: int = 100,  # rows of the kernel matrix at a time
 ) -> float:  # around 0 for the same distribution, lower is nearer
     "Kernel distance: unbiased squared MMD with a cubic kernel (Bińkowski et al. 2018, eq. 4), in double precision."
     if within_a is None: within_a = cubic_within(a, bs)
@@ -133,7 +133,7 @@ def radii(x: torch.Tensor, k: int = 5, bs: int = 1000) -> torch.Tensor:
     if not 1 <= k < len(x):
         raise ValueError(f'k must be at least 1 and less than the number of images, got k={k} and {len(x)} images')
     # each row is its own nearest one
-    return torch.cat([torch.cdist(rows, x).kthvalue(k + 1).values for rows in x.split(bs)])
+    return torch.cat([torch.cdist(rows, x).topk(k + 1, largest=False).values[:, k] for rows in x.split(bs)])
 
 def prdc(
     real: torch.Tensor,  # features `(n, d)`
@@ -262,12 +262,16 @@ class Evaluator:
         real: torch.Tensor,  # test images `(n, 1, 32, 32)` in [-0.5, 0.5]
         labels: torch.Tensor,  # their classes, integers `(n,)`
         train: torch.Tensor,  # training images `(m, 1, 32, 32)` in [-0.5, 0.5]
+        train_labels: torch.Tensor,  # their classes, integers `(m,)`
         classifier: FashionClassifier = None,  # the extractor; by default the one that comes with the package
         k: int = 5,  # neighbours for precision, recall, density and coverage
     ):
         for x in (real, train): check_images(x)
         check_labels(labels, len(real))
+        check_labels(train_labels, len(train))
         self.classifier, self.train, self.k, self.n_real = classifier or load_classifier(), train, k, len(real)
+        order = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))
+        self.of_class = [order[train_labels[order] == c] for c in range(len(CLASSES))]
         self.features, predicted = extract(self.classifier, real)
         self.radii, self.within = radii(self.features, k), cubic_within(self.features)
         self.held_out = nearest(real, train)[0][:, 0]
@@ -286,10 +290,10 @@ class Evaluator:
                     **memorisation(distances, self.held_out))
 
     def floor(self, n: int) -> dict:
-        "The figures of `n` real images (all training images, where there are fewer)."
-        n = min(n, len(self.train))
+        "The figures of `n` real images, the classes in turn (of a class all training images, where there are fewer)."
         if n not in self.floors:
-            pick = torch.randperm(len(self.train), generator=torch.Generator().manual_seed(0))[:n]
+            pick = torch.cat([of_class[:(n - c + len(CLASSES) - 1) // len(CLASSES)]
+                              for c, of_class in enumerate(self.of_class)])
             self.floors[n] = dict(self.distribution(extract(self.classifier, self.train[pick])[0]), **self.real_only)
         return self.floors[n]
 
