@@ -1,4 +1,4 @@
-"""What does a change of network or recipe buy within an equal budget? Trains one variant and adds its row to recipe.json.
+"""What does a change of network or recipe buy within an equal budget? Trains one variant, adds its row to recipe.json.
 
     python benchmarks/recipe.py --minutes 2                                        the laptop recipe as it is
     python benchmarks/recipe.py --minutes 2 --optimiser adamw --lr 2e-3

@@ -18,19 +18,26 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 RATES = {'ours': 3e-3, 'plain': 3e-3, 'diffusers': 1e-3, 'denoising-diffusion-pytorch': 1e-3, 'smalldiffusion': 1e-3}
 
-def matmul_rate(dtype, n=2048) -> float:
+def wait(device):
+    "Until `device` has done what it was told."
+    if device.type != 'cpu': getattr(torch, device.type).synchronize()
+
+def matmul_rate(dtype, device) -> float:
     "Best of eight, in GFLOP/s."
-    a, best = torch.randn(n, n).to(dtype), 0.
+    n, best = 2048 if device.type == 'cpu' else 8192, 0.
+    a = torch.randn(n, n, device=device).to(dtype)
     for _ in range(8):
-        start = time.perf_counter(); a @ a
+        wait(device); start = time.perf_counter(); a @ a; wait(device)
         best = max(best, 2e-9 * n**3 / (time.perf_counter() - start))
     return round(best)
 
-def machine() -> dict:
+def machine(device='cpu') -> dict:
     "What a figure needs beside it."
-    return dict(date=str(datetime.date.today()), torch=torch.__version__, python=platform.python_version(),
+    device = torch.device(device)
+    name = torch.cuda.get_device_name(device) if device.type == 'cuda' else device.type
+    return dict(date=str(datetime.date.today()), torch=torch.__version__, python=platform.python_version(), device=name,
                 threads=torch.get_num_threads(), cpu=torch.backends.cpu.get_cpu_capability(),
-                matmul_fp32=matmul_rate(torch.float32), matmul_bf16=matmul_rate(torch.bfloat16))
+                matmul_fp32=matmul_rate(torch.float32, device), matmul_bf16=matmul_rate(torch.bfloat16, device))
 
 def add(out: Path, row: dict):
     "Add a row to the results file."
