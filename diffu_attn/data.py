@@ -86,7 +86,7 @@ def load_fashion(
 
 # %% ../nbs/02_data.ipynb #300d0add
 def resize(images: torch.Tensor, side: int = 32) -> torch.Tensor:
-    "uint8 `(n, h, w)` to uint8 `(n, 1, side, side)`, as torchvision's `Resize` does it to PIL images; within 1 if smaller."
+    "uint8 `(n, h, w)` to uint8 `(n, 1, side, side)`, as torchvision's `Resize` for PIL images; within 1 if smaller."
     return F.interpolate(images[:, None], (side, side), mode='bilinear', antialias=True)
 
 
