@@ -10,6 +10,7 @@ from .vis import *
 from .noise import *
 from .data import *
 from .learner import *
+from .checkpoint import *
 from .unet import *
 from .attention import *
 from .sampling import *

@@ -6,7 +6,7 @@
 __all__ = ['LossFileCB', 'Parser', 'parser', 'main']
 
 # %% ../nbs/10_cli.ipynb #2288b496
-import argparse, csv, json, time
+import argparse, csv, json, signal, sys, time
 from pathlib import Path
 
 from .data import CLASSES
@@ -114,9 +114,10 @@ def eval_command(args):
 
 # %% ../nbs/10_cli.ipynb #2f02d80b
 def train_command(args):
-    "Train a model of a preset and write weights, samples and losses."
+    "Train a model of a preset and write weights, samples and losses; with `--resume`, go on where it was stopped."
     import torch
     from diffu_attn.attention import add_null_class, create_model
+    from diffu_attn.checkpoint import CheckpointCB
     from diffu_attn.data import get_fashion_dls
     from diffu_attn.pretrained import open_model, save_model
     from diffu_attn.sampling import conditional_ddpm, ddpm
@@ -130,21 +131,25 @@ def train_command(args):
         raise ValueError(f'{args.start} knows {n or "no"} classes; '
                          '--unconditional must be given where it knows none, and only there')
     if args.label_dropout and not args.unconditional: add_null_class(model)
-    folder = Path(args.out)
+    folder = Path(args.resume or args.out)
     folder.mkdir(parents=True, exist_ok=True)
     weights, picture, table = (folder / name for name in ('weights.safetensors', 'samples.png', 'losses.csv'))
+    if weights.exists() and args.resume: return print(f'this run has ended: {weights.resolve()}')
     if weights.exists() and not args.force:
         raise ValueError(f'{weights} is there already; name another folder with --out, or add --force')
-    table.write_text('')
+    if not args.resume: table.write_text('')
 
     dls = get_fashion_dls(args.batch_size or size['bs'], path=args.data, n=size['n'])
     losses, lr = LossFileCB(table), args.lr or size['lr' if args.unconditional else 'conditional_lr']
-    options = dict(size['recipe'], minutes=args.minutes, device=args.device)
-    if args.unconditional: train(model, dls, lr, args.epochs or size['epochs'], [losses], **options)
+    options, cbs = dict(size['recipe'], minutes=args.minutes, device=args.device), [losses]
+    if args.resume:
+        about = {k: getattr(args, k) for k in ('preset', 'seed', 'start', 'label_dropout', 'unconditional', 'minutes')}
+        cbs.append(CheckpointCB(folder / 'checkpoints', about=dict(about, batch_size=dls.train.bs)))
+    if args.unconditional: train(model, dls, lr, args.epochs or size['epochs'], cbs, **options)
     else:
-        conditional_train(model, dls, lr, args.epochs or size['epochs'], [losses], label_dropout=args.label_dropout,
+        conditional_train(model, dls, lr, args.epochs or size['epochs'], cbs, label_dropout=args.label_dropout,
                           **options)
-    minutes = (time.monotonic() - started) / 60
+    minutes = (cbs[1].seconds if args.resume else time.monotonic() - started) / 60
 
     loss, n, earlier = eps_loss(model, dls.valid), len(dls.valid.images), getattr(model, 'card', {})
     recipe = f'preset {args.preset}, {losses.images:,} images seen, batch {dls.train.bs}, lr {lr}, seed {args.seed}'
@@ -169,7 +174,7 @@ from .learner import Callback
 
 class LossFileCB(Callback):
     "Write `learn.history` to a CSV file after each round, and count the images seen in training."
-    order = 30
+    order, kept = 30, ('images',)
     def __init__(self, path): self.path, self.images, self.history = path, 0, []
     def after_step(self, learn): self.images += len(learn.batch[0])
     def cleanup_epoch(self, learn):
@@ -239,7 +244,10 @@ def parser() -> argparse.ArgumentParser:
     t.add_argument('--lr', type=positive, help='highest learning rate; by default the preset\'s')
     t.add_argument('--seed', type=int, default=0, help='of weights, order, times and noise')
     t.add_argument('--device', type=device, help='cpu, cuda or mps; by default a GPU where there is one')
-    t.add_argument('--out', default='run', help='folder for the results, made if needed')
+    place = t.add_mutually_exclusive_group()
+    place.add_argument('--out', default='run', help='folder for the results, made if needed')
+    place.add_argument('--resume', metavar='DIR',
+                       help='folder for the results and for checkpoints; the same command goes on where it was stopped')
     t.add_argument('--data', help='folder of the four IDX files; by default wherever they are found')
     t.add_argument('--start',
                    help='weights to go on from: a name that comes with the package, or a file that train wrote')
@@ -253,10 +261,14 @@ def parser() -> argparse.ArgumentParser:
 
 def main(
     argv: list = None,  # arguments; those of the process by default
-) -> int:  # 0, or 2 after wrong input, which prints one line
+) -> int:  # 0; 2 after wrong input, which prints one line; 128 + the signal where one stopped it
     "The command `diffu_attn`."
     top = parser()
     args = top.parse_args(argv)
     try: args.run(args)
+    except KeyboardInterrupt as e:
+        stopped = getattr(e, 'signum', None)                                     # a checkpoint was written
+        if stopped: print(f'diffu_attn {args.command}: stopped; the same command goes on from here', file=sys.stderr)
+        return 128 + (stopped or signal.SIGINT)
     except (ValueError, OSError, FloatingPointError) as e: top.exit(2, f'diffu_attn {args.command}: {e}\n')
     return 0

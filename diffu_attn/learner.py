@@ -23,6 +23,7 @@ class Callback:
     `after_` and `cleanup_` with
     `fit`, `epoch`, `batch`; `after_` with `predict`, `loss`, `backward`, `step`."""
     order = 0  # callbacks run in rising order
+    kept = ()  # names of the attributes that change during a fit and that a checkpoint must hold
 
 class TrainCB(Callback):
     "The task: what a training step does. A batch is (inputs..., target)."
@@ -82,6 +83,7 @@ class Learner:
         lasting = self.cbs
         self.cbs = self.checked([*lasting, *cbs])
         self.n_epochs, self.history, self.frac = n_epochs, [], 0.  # frac: share of the fit that is done
+        self.first_epoch, self.done = 0, 0  # where to begin: a round, and how many of its batches to pass over
         try:
             self.opt = self.opt_func(self.model.parameters(), lr=self.lr)
             self.phase('fit', CancelFitException, lambda: self.all_epochs(train, valid))
@@ -92,15 +94,17 @@ class Learner:
 
     def all_epochs(self, train: bool, valid: bool):
         "The rounds of a fit."
-        for self.epoch in range(self.n_epochs):
+        for self.epoch in range(self.first_epoch, self.n_epochs):
             for training in [True] * train + [False] * valid:
                 self.training, self.batches = training, self.dls.train if training else self.dls.valid
                 self.model.train(training)
                 with torch.set_grad_enabled(training): self.phase('epoch', CancelEpochException, self.one_epoch)
+                self.done = 0
 
     def one_epoch(self):
         "One round through the training or the validation data."
         for self.i, self.batch in enumerate(self.batches):
+            if self.i < self.done: continue
             self.phase('batch', CancelBatchException, self.one_batch)
             if self.training: self.frac = (self.epoch + (self.i + 1) / len(self.batches)) / self.n_epochs
 
@@ -158,8 +162,8 @@ class AutocastCB(Callback):
 # %% ../nbs/03_learner.ipynb #5f571cdf
 class MetricsCB(Callback):
     "Mean loss of each round, as rows `{'loss', 'epoch', 'train'}` of `learn.history`."
-    order = 10
-    def before_epoch(self, learn): self.total, self.n = 0., 0
+    order, kept = 10, ('total', 'n')
+    def before_fit(self, learn): self.total, self.n = 0., 0
     def after_loss(self, learn):
         n = len(learn.batch[-1])
         self.total, self.n = self.total + learn.loss.detach() * n, self.n + n
@@ -167,11 +171,12 @@ class MetricsCB(Callback):
         if self.n:
             learn.history.append(dict(loss=float(self.total) / self.n, epoch=learn.epoch,
                                       train='train' if learn.training else 'eval'))
+        self.total, self.n = 0., 0
 
 # %% ../nbs/03_learner.ipynb #d55cd174
 class ProgressCB(Callback):
     "Shows `learn.history` as it grows: bar, table and live plot in a notebook, plain lines in a terminal."
-    order = 20
+    order, bar = 20, None
     def __init__(self,
         plot: bool = True,  # draw the live plot, in a notebook?
         notebook: bool = None,  # draw as in a notebook? By default where there is one
@@ -191,6 +196,7 @@ class ProgressCB(Callback):
 
     def after_loss(self, learn):
         if not learn.training: return
+        if not self.losses: self.began = learn.epoch + learn.i / len(learn.batches)
         self.losses.append(learn.loss.detach())
         if time.monotonic() - self.said < self.every: return
         self.said = time.monotonic()
@@ -220,7 +226,7 @@ class ProgressCB(Callback):
         "[epochs, losses] of the training batches (averaged over at most 200 pieces) and of the evaluations."
         losses = torch.stack(self.losses).float().cpu()
         pieces = losses.chunk(min(200, len(losses)))
-        xs = torch.cumsum(torch.tensor([len(p) for p in pieces]), 0) / len(learn.dls.train)
+        xs = self.began + torch.cumsum(torch.tensor([len(p) for p in pieces]), 0) / len(learn.dls.train)
         evals = [(r['epoch'] + 1, r['loss']) for r in learn.history if r['train'] == 'eval']
         return [[xs.tolist(), [p.mean().item() for p in pieces]], [[e for e, _ in evals], [l for _, l in evals]]]
 
@@ -239,6 +245,7 @@ def linear_decay(p: float, warmup: float = .02) -> float:
 
 class ScheduleCB(Callback):
     "Set the learning rate before each training batch: `learn.lr` times `schedule(learn.frac)`."
+    kept = ('lrs',)
     def __init__(self, schedule=one_cycle): self.schedule = schedule
     def before_fit(self, learn): self.lrs = []
     def before_batch(self, learn):
@@ -249,7 +256,7 @@ class ScheduleCB(Callback):
 # %% ../nbs/03_learner.ipynb #e99f5731
 class EMACB(Callback):
     "Keep an exponential moving average of the weights; evaluate with it, and leave it in the model after the fit."
-    order = 5
+    order, kept, k, swapped = 5, ('average', 'k'), 0, False
     def __init__(self, decay: float = .995):
         if not 0 <= decay < 1: raise ValueError(f'decay must lie in [0, 1), got {decay}')
         self.decay = decay
@@ -270,6 +277,7 @@ class EMACB(Callback):
         if self.swapped: self.swap(learn)
     def cleanup_fit(self, learn):
         if self.k and not self.swapped: self.swap(learn)
+        self.k = 0
 
 # %% ../nbs/03_learner.ipynb #fdcbaae8
 class GradientClipCB(Callback):
@@ -279,7 +287,7 @@ class GradientClipCB(Callback):
 
 class NaNStopCB(Callback):
     "Raise `FloatingPointError` at a training loss that is NaN or infinite, before it reaches the weights."
-    order = -5
+    order, kept = -5, ('last_good',)
     def before_fit(self, learn): self.last_good = None
     def after_loss(self, learn):
         if not learn.training: return
@@ -292,7 +300,7 @@ class NaNStopCB(Callback):
 
 class BudgetCB(Callback):
     "End the fit after so many minutes, with an evaluation; `learn.frac` then counts time."
-    order = -10
+    order, kept = -10, ('spent',)
     def __init__(self, minutes: float):
         if not minutes > 0: raise ValueError(f'minutes must be more than 0, got {minutes}')
         self.minutes = minutes
