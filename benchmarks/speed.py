@@ -31,6 +31,12 @@ def matmul_rate(dtype, device) -> float:
         best = max(best, 2e-9 * n**3 / (time.perf_counter() - start))
     return round(best)
 
+def peak_mb() -> float:
+    "The most memory that this process has held, in MB; what its parent held doesn't count, as it does in `getrusage`."
+    status = Path('/proc/self/status')
+    if not status.exists(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return int(next(line for line in status.read_text().splitlines() if line.startswith('VmHWM')).split()[1]) / 1024
+
 def machine(device='cpu') -> dict:
     "What a figure needs beside it."
     device = torch.device(device)
@@ -48,17 +54,16 @@ def add(out: Path, row: dict):
 
 def prepared(name: str, size: str, batch: int):
     "A contender's training step and forward pass, ready to be timed."
-    from diffu_attn.learner import fast_bf16
+    from diffu_attn.learner import autocast
     from diffu_attn.training import Muon, adamw
     from peers import contender
     torch.manual_seed(0)
     model, ours = contender(name, size), name == 'ours'
     if ours: model.to(memory_format=torch.channels_last)
     opt = (Muon if ours and size != 'published' else adamw)(model.parameters(), 1e-4)
-    half = ours and fast_bf16('cpu')
     x, t, c = torch.randn(batch, 1, 32, 32), torch.rand(batch), torch.arange(batch) % 10
     def predict():
-        with torch.autocast('cpu', torch.bfloat16, enabled=half): return model(x, t, c).float()
+        with autocast('cpu', None if ours else False): return model(x, t, c).float()
     def step():
         (predict() - x).square().mean().backward()
         opt.step(); opt.zero_grad()
@@ -68,9 +73,9 @@ def step_command(args):
     from torch.utils.flop_counter import FlopCounterMode
     if args.memory:                                                              # in a process of its own
         step, *_ = prepared(args.memory, args.size, args.batch)
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        before = peak_mb()
         for _ in range(3): step()
-        print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+        print(peak_mb() - before)
         return
     parts = {name: prepared(name, args.size, args.batch) for name in args.contenders}
     taken = {(name, what): [] for name in parts for what in ('train', 'predict')}
@@ -126,12 +131,14 @@ def train_command(args):
 
 def sample_command(args):
     from diffu_attn.cli import GUIDANCE
+    from diffu_attn.learner import autocast
     from diffu_attn.pretrained import load_pretrained
     from diffu_attn.sampling import sample
     model, c, taken, about = load_pretrained(), torch.arange(10).repeat_interleave(8), [], machine()
     for i in range(args.repeats + 1):
         start = time.perf_counter()
-        sample(model, c, n_steps=args.steps, guidance=GUIDANCE, generator=torch.Generator().manual_seed(i))
+        with autocast('cpu'):
+            sample(model, c, n_steps=args.steps, guidance=GUIDANCE, generator=torch.Generator().manual_seed(i))
         taken.append(time.perf_counter() - start)
     taken = taken[1:]
     print(f'80 garments, {args.steps} evaluations, guidance {GUIDANCE}: {statistics.median(taken):.2f} s '
@@ -175,7 +182,7 @@ def main():
     t.add_argument('--batch', type=int, default=64, help='of ours')
     t.add_argument('--peer-batch', type=int, default=32, help='of the others')
     m = command('sample', sample_command)
-    m.add_argument('--steps', type=int, default=20, help='network evaluations')
+    m.add_argument('--steps', type=int, default=10, help='network evaluations')
     m.add_argument('--repeats', type=int, default=5, help='timed runs, after one to warm up')
     i = command('import', import_command)
     i.add_argument('--repeats', type=int, default=7, help='timed pairs, after one to warm up')

@@ -67,6 +67,7 @@ def guidance_for(model, asked: float) -> float:
 def sample_command(args):
     "Draw garments and write them as one PNG."
     import torch
+    from diffu_attn.learner import autocast
     from diffu_attn.pretrained import open_model
     from diffu_attn.sampling import sample
     from diffu_attn.vis import save_grid
@@ -79,9 +80,10 @@ def sample_command(args):
     if out.suffix != '.png': raise ValueError(f'--out must end in .png, got {out}')
     if not out.parent.is_dir(): raise ValueError(f'no folder {out.parent}')
     c, started = torch.tensor(args.classes).repeat_interleave(args.n), time.monotonic()
-    x_0, _ = sample(model.to(args.device), c, args.sampler, args.steps, guidance_for(model, args.guidance),
-                    sz=(len(c), model.config['color_channels'], 32, 32),
-                    generator=torch.Generator().manual_seed(args.seed))
+    with autocast(args.device):
+        x_0, _ = sample(model.to(args.device), c, args.sampler, args.steps, guidance_for(model, args.guidance),
+                        sz=(len(c), model.config['color_channels'], 32, 32),
+                        generator=torch.Generator().manual_seed(args.seed))
     save_grid(x_0, out, ncols=args.n, row_names=[CLASSES[i] for i in args.classes])
     print(f'{len(c)} images of {len(args.classes)} classes in {time.monotonic() - started:.1f} s: {out.resolve()}')
 
@@ -90,6 +92,7 @@ def eval_command(args):
     "Draw samples and judge them."
     import torch
     from diffu_attn.data import get_fashion_dls
+    from diffu_attn.learner import autocast
     from diffu_attn.metrics import Evaluator, evaluate
     from diffu_attn.pretrained import open_model
     from diffu_attn.sampling import sample
@@ -105,7 +108,9 @@ def eval_command(args):
     evaluator = Evaluator(dls.valid.images / 255 - .5, dls.valid.labels, dls.train.images / 255 - .5,
                           dls.train.labels)
     model.to(args.device)
-    draw = lambda c, generator: sample(model, c, args.sampler, args.steps, guidance, generator=generator)[0]
+    def draw(c, generator):
+        with autocast(args.device):
+            return sample(model, c, args.sampler, args.steps, guidance, generator=generator)[0]
     results = evaluate(draw, evaluator, args.n, range(args.seed, args.seed + args.seeds), model=model, valid=dls.valid)
     results.update(weights=args.weights, sampler=args.sampler, steps=args.steps, guidance=guidance)
     out.write_text(json.dumps(results, indent=1))
@@ -201,7 +206,7 @@ def parser() -> argparse.ArgumentParser:
                        help='a name that comes with the package, or a file that train wrote')
         p.add_argument('--sampler', choices=('ddpm', 'ddim', 'heun', 'dpmpp_2m', 'ipndm'), default='dpmpp_2m',
                        help='how the noise is taken away; ddpm wants 100 steps, the others 10 to 50')
-        p.add_argument('--steps', type=whole, default=20,
+        p.add_argument('--steps', type=whole, default=10,
                        help='network evaluations for an image: more are slower and up to a point better')
         p.add_argument('--guidance', type=scale, help='how much the class is exaggerated: 1 is not at all; '
                        f'by default {GUIDANCE} where the weights have a null class, else 1')

@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['CancelBatchException', 'CancelEpochException', 'CancelFitException', 'Callback', 'TrainCB', 'Learner',
-           'default_device', 'DeviceCB', 'fast_bf16', 'AutocastCB', 'MetricsCB', 'ProgressCB', 'one_cycle',
+           'default_device', 'DeviceCB', 'fast_bf16', 'autocast', 'AutocastCB', 'MetricsCB', 'ProgressCB', 'one_cycle',
            'linear_decay', 'ScheduleCB', 'EMACB', 'GradientClipCB', 'NaNStopCB', 'BudgetCB', 'LRFinderCB', 'lr_find']
 
 # %% ../nbs/03_learner.ipynb #ca8fc237
-import copy, math, time
+import contextlib, copy, math, time
 
 import torch
 import torch.nn.functional as F
@@ -140,17 +140,20 @@ def fast_bf16(device) -> bool:
     amx = getattr(torch.cpu, '_is_amx_tile_supported', None)                     # torch has no public question yet
     return kind == 'cpu' and amx is not None and amx()
 
+def autocast(device, enabled: bool = None):
+    "A context in which networks on `device` compute in bfloat16; by default where it has units for it."
+    if enabled is None: enabled = fast_bf16(device)
+    return torch.autocast(torch.device(device).type, torch.bfloat16) if enabled else contextlib.nullcontext()
+
 class AutocastCB(Callback):
     "Predict in bfloat16 while training; results are float32 again (Micikevicius et al. 2018)."
     order = -15
     def __init__(self, enabled: bool = None): self.enabled, self.context = enabled, None  # None: where `fast_bf16`
     def before_fit(self, learn):
-        device = next(learn.model.parameters()).device
-        on = fast_bf16(device) if self.enabled is None else self.enabled
-        self.make = (lambda: torch.autocast(device.type, torch.bfloat16)) if on else None
+        self.device = next(learn.model.parameters()).device
     def before_batch(self, learn):
-        if learn.training and self.make:
-            self.context = self.make()
+        if learn.training:
+            self.context = autocast(self.device, self.enabled)
             self.context.__enter__()
     def after_predict(self, learn):
         if self.context: learn.preds = learn.preds.float()

@@ -1,0 +1,93 @@
+"""Pulls the plug on a training run, again and again, and breaks its files, and counts what survived.
+
+    python benchmarks/soak.py                     50 kills, 1,000 broken files: minutes on two cores
+
+A small network trains in a process of its own, which is killed (SIGKILL) after a random time and started again, until it
+has been killed so often and has come to its end. Its weights and losses must be those of a run that nobody disturbed, to
+the bit. Then whole checkpoints are cut, flipped, zeroed and padded at random: each must be refused, none may crash.
+"""
+import argparse, random, subprocess, sys, tempfile, time
+from pathlib import Path
+
+CHILD = """
+import hashlib, sys, torch
+from diffu_attn.attention import create_model
+from diffu_attn.checkpoint import CheckpointCB
+from diffu_attn.data import get_fashion_dls
+from diffu_attn.learner import Callback
+from diffu_attn.training import conditional_train, preset
+size = preset('test')
+torch.manual_seed(0)
+model, dls = create_model(size['model'], 10), get_fashion_dls(size['bs'], n=size['n'])
+checkpoint, history = CheckpointCB(sys.argv[1], every=float(sys.argv[3])), []
+print('ready', flush=True)
+class KeepCB(Callback):
+    order = 99
+    def cleanup_fit(self, learn): history.extend(learn.history)
+conditional_train(model, dls, size['lr'], int(sys.argv[2]), [checkpoint, KeepCB()], device='cpu', **size['recipe'])
+digest = hashlib.sha256(repr(history).encode())
+for v in model.state_dict().values(): digest.update(v.contiguous().numpy().tobytes())
+print('ended', digest.hexdigest(), flush=True)
+"""
+
+def start(folder, epochs, every):
+    "A training run in `folder`, which has loaded what it needs; and what it said first."
+    process = subprocess.Popen([sys.executable, '-c', CHILD, folder, str(epochs), str(every)], stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT, text=True)
+    while (line := process.stdout.readline()) and 'ready' not in line: pass
+    return process
+
+def end(process) -> str:
+    "The digest of a run that is let go on; raises where it fails."
+    out, _ = process.communicate()
+    if process.returncode or 'ended' not in out: raise RuntimeError(f'the run failed:\n{out}')
+    return out.split('ended')[1].strip()
+
+def broken(content: bytes, rng) -> bytes:
+    "A file that once was whole."
+    content, at = bytearray(content), rng.randrange(len(content))
+    how = rng.randrange(4)
+    if how == 0: return bytes(content[:at])                                      # torn
+    if how == 1: content[at] ^= 1 << rng.randrange(8)                            # a bit flipped
+    elif how == 2: content[at] ^= 0xff; content[at + 1:at + 4096] = bytes(len(content[at + 1:at + 4096]))
+    else: content += bytes(rng.randrange(1, 4096))                               # padded
+    return bytes(content)
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument('--kills', type=int, default=50, help='at least so many (%(default)s)')
+    p.add_argument('--files', type=int, default=1000, help='broken files (%(default)s)')
+    p.add_argument('--epochs', type=int, default=60, help='of the run (%(default)s)')
+    p.add_argument('--every', type=float, default=.2, help='seconds between checkpoints (%(default)s)')
+    p.add_argument('--seed', type=int, default=0, help='of the moments (%(default)s)')
+    args = p.parse_args()
+    rng, started = random.Random(args.seed), time.monotonic()
+    with tempfile.TemporaryDirectory() as folder: expected = end(start(folder, args.epochs, args.every))
+    whole = time.monotonic() - started
+    print(f'undisturbed: {whole:.0f} s', flush=True)
+    kills = runs = same = 0
+    while kills < args.kills:
+        with tempfile.TemporaryDirectory() as folder:
+            while True:
+                process = start(folder, args.epochs, args.every)
+                try: process.wait(rng.uniform(.1, max(1., whole / 8)))
+                except subprocess.TimeoutExpired: process.kill(); process.communicate(); kills += 1
+                else: break
+                if kills % 10 == 0: print(f'{kills} kills', flush=True)
+            runs, same = runs + 1, same + (end(process) == expected)
+    print(f'{kills} kills in {runs} runs, {same} of which ended as the undisturbed one, to the bit')
+
+    import torch
+    from diffu_attn.checkpoint import read_checkpoint, write_checkpoint
+    refused = 0
+    with tempfile.TemporaryDirectory() as folder:
+        path = write_checkpoint(Path(folder), dict(epoch=0, done=1, weights=[torch.randn(64, 64), torch.randn(64)]))
+        content = path.read_bytes()
+        for _ in range(args.files):
+            path.write_bytes(broken(content, rng))
+            try: read_checkpoint(path)
+            except ValueError: refused += 1
+    print(f'{refused} of {args.files} broken files refused; {time.monotonic() - started:.0f} s in all')
+    return int(same < runs or refused < args.files)
+
+if __name__ == '__main__': sys.exit(main())
