@@ -9,11 +9,12 @@ is faster where the machine has matrix units for it, and processes with differen
     python benchmarks/quality.py --bf16 --samplers dpmpp_2m --steps 20 --guidance 1.25 1.4 2 3
     python benchmarks/quality.py --bf16 --samplers dpmpp_2m --steps 20 --guidance 1.4 --seeds 0 1
 """
-import argparse, contextlib, datetime, hashlib, json, os, platform, time
+import argparse, datetime, hashlib, json, os, platform, time
 from pathlib import Path
 
 import torch
 from diffu_attn.data import get_fashion_dls
+from diffu_attn.learner import autocast
 from diffu_attn.metrics import Evaluator, evaluate
 from diffu_attn.pretrained import open_model
 from diffu_attn.sampling import SAMPLERS, SPACING, SPACINGS, sample
@@ -42,7 +43,6 @@ def main():
     if args.compile: model = torch.compile(model, dynamic=False)
     dls = get_fashion_dls(250)
     evaluator = Evaluator(dls.valid.images / 255 - .5, dls.valid.labels, dls.train.images / 255 - .5, dls.train.labels)
-    precision = (lambda: torch.autocast('cpu', torch.bfloat16)) if args.bf16 else contextlib.nullcontext
     for steps in args.steps:
         for guidance in args.guidance:
             for sampler in args.samplers:
@@ -54,7 +54,7 @@ def main():
                     if any(all(row.get(k) == v for k, v in key.items()) for row in rows): continue
                     started = time.monotonic()
                     def draw(c, generator):
-                        with precision():
+                        with autocast('cpu', args.bf16):
                             return sample(model, c, sampler, steps, guidance, generator=generator,
                                           guidance_interval=tuple(args.interval), spacing=key['spacing'])[0]
                     results = evaluate(draw, evaluator, args.n, [seed], bs=100)

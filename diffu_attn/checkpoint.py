@@ -63,7 +63,7 @@ def read_checkpoint(path: Path) -> dict:
     try:
         header = json.loads(content[8:8 + int.from_bytes(content[:8], 'little')])
         return unpack(json.loads(header['__metadata__']['state']), load(content))
-    except (SafetensorError, KeyError, ValueError, TypeError) as e:
+    except (SafetensorError, KeyError, ValueError, TypeError, RecursionError) as e:
         raise ValueError(f'{path} is no checkpoint: {str(e) or type(e).__name__}') from None
 
 def checkpoints(folder: Path) -> list:
@@ -103,7 +103,7 @@ def set_random_state(state: dict):
 
 # %% ../nbs/03a_checkpoint.ipynb #a3ad4945
 class Stopped(KeyboardInterrupt):
-    "The run was asked to stop, and has written its checkpoint."
+    "The run was asked to stop, and has done so after a checkpoint."
     def __init__(self, signum): super().__init__(signal.Signals(signum).name); self.signum = signum
 
 class CheckpointCB(Callback):
@@ -188,9 +188,10 @@ class CheckpointCB(Callback):
         if self.signum: raise Stopped(self.signum)
 
     def after_epoch(self, learn):
-        if not learn.training: return
-        self.go_on()
-        self.save(learn, learn.i + 1)
+        if learn.training:
+            self.go_on()
+            self.save(learn, learn.i + 1)
+        if self.signum: raise Stopped(self.signum)                               # the last evaluation, too
 
     def save(self, learn, done: int):
         "Write the state, and drop what is no longer needed."

@@ -92,7 +92,7 @@ def eval_command(args):
     "Draw samples and judge them."
     import torch
     from diffu_attn.data import get_fashion_dls
-    from diffu_attn.learner import autocast
+    from diffu_attn.learner import autocast, fast_bf16
     from diffu_attn.metrics import Evaluator, evaluate
     from diffu_attn.pretrained import open_model
     from diffu_attn.sampling import sample
@@ -112,7 +112,8 @@ def eval_command(args):
         with autocast(args.device):
             return sample(model, c, args.sampler, args.steps, guidance, generator=generator)[0]
     results = evaluate(draw, evaluator, args.n, range(args.seed, args.seed + args.seeds), model=model, valid=dls.valid)
-    results.update(weights=args.weights, sampler=args.sampler, steps=args.steps, guidance=guidance)
+    results.update(weights=args.weights, sampler=args.sampler, steps=args.steps, guidance=guidance,
+                   bf16=fast_bf16(args.device))
     out.write_text(json.dumps(results, indent=1))
     print(f'{args.weights}: {args.sampler}, {args.steps} evaluations, guidance {guidance}, seed {args.seed}'
           f'\n{results}\n{time.monotonic() - started:.0f} s: {out.resolve()}')
@@ -128,6 +129,7 @@ def train_command(args):
     from diffu_attn.sampling import conditional_ddpm, ddpm
     from diffu_attn.training import conditional_train, eps_loss, preset, train
     from diffu_attn.vis import save_grid
+    if args.force and args.resume: raise ValueError('--force starts anew and --resume goes on: give one of them')
     size, started = preset(args.preset), time.monotonic()
     torch.manual_seed(args.seed)
     if args.start: model = open_model(args.start)

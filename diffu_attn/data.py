@@ -89,7 +89,6 @@ def resize(images: torch.Tensor, side: int = 32) -> torch.Tensor:
     "uint8 `(n, h, w)` to uint8 `(n, 1, side, side)`, as torchvision's `Resize` for PIL images; within 1 if smaller."
     return F.interpolate(images[:, None], (side, side), mode='bilinear', antialias=True)
 
-
 # %% ../nbs/02_data.ipynb #71437fca
 class TensorBatches:
     "Batches `(images in [-0.5, 0.5], labels)` from a resident uint8 tensor."

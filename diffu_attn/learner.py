@@ -104,7 +104,7 @@ class Learner:
     def one_epoch(self):
         "One round through the training or the validation data."
         for self.i, self.batch in enumerate(self.batches):
-            if self.i < self.done: continue
+            if self.training and self.i < self.done: continue
             self.phase('batch', CancelBatchException, self.one_batch)
             if self.training: self.frac = (self.epoch + (self.i + 1) / len(self.batches)) / self.n_epochs
 

@@ -54,7 +54,6 @@ def time_grid(
     else: times = (even + time_of(torch.linspace(math.log(first), math.log(last), int(n_steps)).exp())) / 2
     return torch.cat([times, torch.zeros(1)])
 
-
 # %% ../nbs/06_sampling.ipynb #6507080e
 def levels(times: torch.Tensor) -> list:
     "For each time the amplitudes (√ᾱ, √(1-ᾱ)) of image and noise; (1, 0) at the last, where no noise is left."
