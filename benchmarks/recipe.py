@@ -5,7 +5,7 @@
     python benchmarks/recipe.py --minutes 2 --nfs 48 48 96 128 --heads 0 4 4 4 --blocks 2 2 1 1
     python benchmarks/recipe.py --minutes 2 --heads 0 0 4 --seed 1
 
-Run nothing beside it; the evaluation on the 10,000 test images is not part of the budget.
+Run nothing beside it. Minutes are those of the cores; the evaluation on the 10,000 test images is not part of the budget.
 """
 import argparse, json
 from pathlib import Path
@@ -15,7 +15,7 @@ from diffu_attn.attention import CONFIGS, build_model
 from diffu_attn.data import get_fashion_dls
 from diffu_attn.learner import Callback, linear_decay
 from diffu_attn.training import Muon, adamw, conditional_train, eps_loss
-from speed import add, machine
+from speed import CPUBudgetCB, add, machine
 
 class CountCB(Callback):
     "Counts the images that were trained on."
@@ -45,8 +45,8 @@ def main():
                              sigma_data=laptop['sigma_data'], color_channels=1, n_classes=10, null_class=True))
     dls = get_fashion_dls(args.batch)
     valid, dls.valid = dls.valid, get_fashion_dls(1, n=1).valid                  # the budget is for training
-    conditional_train(model, dls, args.lr, extra_cbs=[count], schedule=linear_decay, minutes=args.minutes, device='cpu',
-                      ema=args.ema, optimiser=dict(muon=Muon, adamw=adamw)[args.optimiser],
+    conditional_train(model, dls, args.lr, 10**9, [count, CPUBudgetCB(args.minutes)], schedule=linear_decay,
+                      device='cpu', ema=args.ema, optimiser=dict(muon=Muon, adamw=adamw)[args.optimiser],
                       bf16=dict(auto=None, bf16=True, fp32=False)[args.precision])
     row = {k: v for k, v in vars(args).items() if k != 'out'}
     row.update(eps_loss=eps_loss(model, valid), images=count.images, weights=sum(p.numel() for p in model.parameters()))

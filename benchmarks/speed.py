@@ -7,16 +7,24 @@
     python benchmarks/speed.py import                         what `import diffu_attn.all` costs over `import torch`
 
 Run nothing beside it. In `step` the contenders take turns, so that a machine whose speed drifts is the same for all.
-In `train` a contender gets the learning rate given as NAME=RATE, and what has its row already is not run again.
+In `train` a contender gets the learning rate given as NAME=RATE, and what has its row already is not run again. Time
+there is that of the cores, so that a run may be paused. A peer predicts in what is faster for it, single precision or
+bfloat16.
 """
 import argparse, datetime, json, os, platform, resource, statistics, subprocess, sys, time
 from pathlib import Path
 
 import torch
+from diffu_attn.learner import BudgetCB
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
+HALF = {'ours', 'denoising-diffusion-pytorch'}                                   # who is faster in bfloat16
 RATES = {'ours': 3e-3, 'plain': 3e-3, 'diffusers': 1e-3, 'denoising-diffusion-pytorch': 1e-3, 'smalldiffusion': 1e-3}
+
+class CPUBudgetCB(BudgetCB):
+    "Counts the time that the cores work for this process."
+    clock = staticmethod(lambda: time.process_time() / torch.get_num_threads())
 
 def wait(device):
     "Until `device` has done what it was told."
@@ -63,7 +71,7 @@ def prepared(name: str, size: str, batch: int):
     opt = (Muon if ours and size != 'published' else adamw)(model.parameters(), 1e-4)
     x, t, c = torch.randn(batch, 1, 32, 32), torch.rand(batch), torch.arange(batch) % 10
     def predict():
-        with autocast('cpu', None if ours else False): return model(x, t, c).float()
+        with autocast('cpu', None if name in HALF else False): return model(x, t, c).float()
     def step():
         (predict() - x).square().mean().backward()
         opt.step(); opt.zero_grad()
@@ -120,14 +128,12 @@ def train_command(args):
             torch.manual_seed(seed)
             dls, model = get_fashion_dls(key['batch']), contender(name)
             valid, dls.valid = dls.valid, get_fashion_dls(1, n=1).valid          # the budget is for training
-            ours = name == 'ours'
-            started = time.process_time()
-            conditional_train(model, dls, key['lr'], schedule=linear_decay, minutes=args.minutes, device='cpu',
-                              optimiser=Muon if ours else adamw, bf16=None if ours else False)
-            spent = time.process_time() - started
+            conditional_train(model, dls, key['lr'], 10**9, [CPUBudgetCB(args.minutes)], schedule=linear_decay,
+                              device='cpu', optimiser=Muon if name == 'ours' else adamw,
+                              bf16=None if name in HALF else False)
             loss = eps_loss(model, valid)
             print(f'{name}, seed {seed}, lr {key["lr"]}: eps-loss {loss:.4f} after {args.minutes} minutes')
-            add(args.out, dict(key, eps_loss=loss, cpu_seconds=round(spent), **about))
+            add(args.out, dict(key, eps_loss=loss, **about))
 
 def sample_command(args):
     from diffu_attn.cli import GUIDANCE

@@ -303,15 +303,15 @@ class NaNStopCB(Callback):
 
 class BudgetCB(Callback):
     "End the fit after so many minutes, with an evaluation; `learn.frac` then counts time."
-    order, kept = -10, ('spent',)
+    order, kept, clock = -10, ('spent',), staticmethod(time.monotonic)
     def __init__(self, minutes: float):
         if not minutes > 0: raise ValueError(f'minutes must be more than 0, got {minutes}')
         self.minutes = minutes
     def before_fit(self, learn): self.spent, self.started = 0., None
-    def before_epoch(self, learn): self.started = time.monotonic() - self.spent if learn.training else None
+    def before_epoch(self, learn): self.started = self.clock() - self.spent if learn.training else None
     def before_batch(self, learn):
         if self.started is None: return
-        self.spent = time.monotonic() - self.started
+        self.spent = self.clock() - self.started
         learn.frac = min(1., self.spent / (60 * self.minutes))
         if learn.frac >= 1 and learn.i: raise CancelEpochException
     def after_epoch(self, learn):
