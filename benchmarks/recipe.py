@@ -13,14 +13,9 @@ from pathlib import Path
 import torch
 from diffu_attn.attention import CONFIGS, build_model
 from diffu_attn.data import get_fashion_dls
-from diffu_attn.learner import Callback, linear_decay
+from diffu_attn.learner import linear_decay
 from diffu_attn.training import Muon, adamw, conditional_train, eps_loss
-from speed import CPUBudgetCB, add, machine
-
-class CountCB(Callback):
-    "Counts the images that were trained on."
-    def __init__(self): self.images = 0
-    def after_step(self, learn): self.images += len(learn.batch[0])
+from speed import CountCB, CPUBudgetCB, add, machine
 
 def main():
     laptop = CONFIGS['laptop']

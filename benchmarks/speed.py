@@ -15,7 +15,7 @@ import argparse, datetime, json, os, platform, resource, statistics, subprocess,
 from pathlib import Path
 
 import torch
-from diffu_attn.learner import BudgetCB
+from diffu_attn.learner import BudgetCB, Callback
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
@@ -25,6 +25,11 @@ RATES = {'ours': 3e-3, 'plain': 3e-3, 'diffusers': 1e-3, 'denoising-diffusion-py
 class CPUBudgetCB(BudgetCB):
     "Counts the time that the cores work for this process."
     clock = staticmethod(lambda: time.process_time() / torch.get_num_threads())
+
+class CountCB(Callback):
+    "Counts the images that were trained on."
+    def __init__(self): self.images = 0
+    def after_step(self, learn): self.images += len(learn.batch[0])
 
 def wait(device):
     "Until `device` has done what it was told."

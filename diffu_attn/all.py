@@ -13,10 +13,12 @@ from .learner import *
 from .checkpoint import *
 from .unet import *
 from .attention import *
+from .position import *
 from .sampling import *
 from .training import *
 from .pretrained import *
 from .metrics import *
+from .maps import *
 
 # %% ../nbs/11_all.ipynb #7b920809
 import torch

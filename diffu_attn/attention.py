@@ -49,11 +49,14 @@ class MultiheadSelfAttention1D(nn.Module):
         qkv = self.qkv(x.flatten(2).transpose(1, 2))                                 # (b, pixels, 3 * nc)
         return qkv.unflatten(2, (3, self.nh, self.nc // self.nh)).permute(2, 0, 3, 1, 4)
 
+    def look(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+        "What each pixel takes over from all: `(b, nh, pixels, d)`."
+        return attend(q, k, v)
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if x.ndim < 3 or x.shape[1] != self.nc:
             raise ValueError(f'attention over {self.nc} channels needs (b, {self.nc}, ...), got {tuple(x.shape)}')
-        q, k, v = self.heads(x)
-        out = attend(q, k, v)                                                        # (b, nh, pixels, nc // nh)
+        out = self.look(*self.heads(x))                                              # (b, nh, pixels, nc // nh)
         return self.proj(out.transpose(1, 2).flatten(2)).transpose(1, 2).reshape(x.shape)
 
 # %% ../nbs/05_attention.ipynb #759e1f2c
