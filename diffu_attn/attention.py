@@ -13,10 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .unet import ScaledDenoiser, TDownblock, TResBlock, TUnet, TUpblock, group_norm, per_level, zero_
+from .unet import (ScaledDenoiser, TDownblock, TResBlock, TUnet, TUpblock, check_like, check_whole,
+                             group_norm, per_level, zero_)
 
 # %% ../nbs/05_attention.ipynb #28c5fab0
-PLAIN_PIXELS = 256  # of the largest map for which a CPU takes the formula as it stands, in half precision
+PLAIN_PIXELS = 256  # of the largest map for which a CPU takes the formula as it stands, in bfloat16
 
 def attend(
     q: torch.Tensor,  # queries `(b, nh, pixels, d)`
@@ -24,14 +25,16 @@ def attend(
     v: torch.Tensor,  # values, same shape
 ) -> torch.Tensor:  # same shape
     "softmax(q kᵀ / √d) v, by the faster of two ways (Vaswani et al. 2017, eq. 1)."
-    if q.element_size() > 2 or q.device.type != 'cpu' or q.shape[-2] > PLAIN_PIXELS:
+    if q.dtype != torch.bfloat16 or q.device.type != 'cpu' or q.shape[-2] > PLAIN_PIXELS:
         return F.scaled_dot_product_attention(q, k, v)
     return (q * q.shape[-1]**-.5 @ k.mT).softmax(-1).to(v.dtype) @ v             # (b, nh, pixels, pixels) in between
 
 # %% ../nbs/05_attention.ipynb #3b59d458
 def check_heads(nc: int, nh: int):
     "Refuse a number of heads that doesn't split the channels evenly."
-    if nh < 1 or nc % nh: raise ValueError(f'nc must be a multiple of nh, and nh at least 1: nc={nc}, nh={nh}')
+    check_whole('nc', (nc,), 1)
+    check_whole('nh', (nh,), 1)
+    if nc % nh: raise ValueError(f'nc must be a multiple of nh, got nc={nc}, nh={nh}')
 
 class MultiheadSelfAttention1D(nn.Module):
     "Multi-head self-attention over rasterised pixels: `(b, nc, *sides) -> (b, nc, *sides)` (Vaswani et al. 2017, 3.2)."
@@ -56,6 +59,7 @@ class MultiheadSelfAttention1D(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if x.ndim < 3 or x.shape[1] != self.nc:
             raise ValueError(f'attention over {self.nc} channels needs (b, {self.nc}, ...), got {tuple(x.shape)}')
+        check_like(x, self.qkv.weight, 'pixels')
         out = self.look(*self.heads(x))                                              # (b, nh, pixels, nc // nh)
         return self.proj(out.transpose(1, 2).flatten(2)).transpose(1, 2).reshape(x.shape)
 
@@ -118,6 +122,7 @@ class TAUnet(TUnet):
         patch: int = 1,  # side of the squares of pixels that the stem folds into channels
     ):
         heads = per_level('attention_heads', attention_heads, len(nfs) - 1, 0)
+        check_whole('attention_heads', [nh or 0 for nh in heads], 0)
         super().__init__(nfs, n_blocks, color_channels, patch=patch,
                          attn=lambda level, nc: attention_part(nc, heads[level]))
         self.config = dict(nfs=list(nfs), attention_heads=list(attention_heads), n_blocks=list(n_blocks),
@@ -136,7 +141,7 @@ class ConditionalTAUnet(TAUnet):
         null_class: bool = False,  # has it one more label, `n_classes`, that stands for no class in particular?
     ):
         super().__init__(nfs, attention_heads, n_blocks, color_channels, patch=patch)
-        if n_classes < 1: raise ValueError(f'n_classes must be at least 1, got {n_classes}')
+        check_whole('n_classes', (n_classes,), 1)
         self.n_classes, self.null_label = n_classes, n_classes if null_class else None
         self.classes = nn.Embedding(n_classes + null_class, 4 * nfs[0])
         self.config.update(n_classes=n_classes, null_class=null_class)
@@ -147,7 +152,8 @@ class ConditionalTAUnet(TAUnet):
             raise ValueError(f'labels must be integers, got {c.dtype}')
         if c.shape != (len(x),):
             raise ValueError(f'{len(x)} images need labels of shape ({len(x)},), got {tuple(c.shape)}')
-        if len(c) and not 0 <= c.min() <= c.max() < self.classes.num_embeddings:
+        if c.device != x.device: raise ValueError(f'labels lie on {c.device}, the images on {x.device}')
+        if len(c) and c.device.type != 'meta' and not 0 <= c.min() <= c.max() < self.classes.num_embeddings:
             null = '' if self.null_label is None else f', or be {self.null_label} for no class'
             raise ValueError(f'labels must lie in 0..{self.n_classes - 1}{null}; got {c.min()}..{c.max()}')
 

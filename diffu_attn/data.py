@@ -42,7 +42,7 @@ def read_idx(
             raw = f.read(size + 1)  # never more: a bomb stays small
     except (gzip.BadGzipFile, EOFError) as e: raise ValueError(f'{path} is not a readable gzip file: {e}') from None
     if len(raw) != size:
-        raise ValueError(f'{path} holds {"more" if len(raw) > size else "only"} {len(raw)} bytes, expected {size}')
+        raise ValueError(f'{path} holds {"at least" if len(raw) > size else "only"} {len(raw)} bytes, expected {size}')
     if hashlib.sha256(raw).hexdigest() != digest:
         raise ValueError(f'{path}: SHA-256 differs from that of Fashion-MNIST')
     n_dims = raw[3]

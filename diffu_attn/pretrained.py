@@ -42,12 +42,19 @@ def load_model(
     if not Path(path).is_file(): raise FileNotFoundError(f'no file {path}')
     try:
         with safe_open(path, 'pt') as f:
-            about = f.metadata() or {}
-            model = build(json.loads(about['config']))
+            about, there = f.metadata() or {}, {k: f.get_slice(k).get_shape() for k in f.keys()}
+            config = json.loads(about['config'])
+            if sum(config.get('n_blocks', [])) > len(there): raise ValueError('more blocks than tensors')
+            with torch.device('meta'): wanted = {k: list(v.shape) for k, v in build(config).state_dict().items()}
+            if wanted != there:                                                  # before any memory is taken for it
+                off = [k for k in {**wanted, **there} if wanted.get(k) != there.get(k)]
+                raise ValueError(f'{off[0]} has shape {there.get(off[0])}, its configuration wants {wanted.get(off[0])}')
+            model = build(config)
             model.load_state_dict({k: f.get_tensor(k) for k in f.keys()})  # copied into float32
             model.card = json.loads(about.get('card', '{}'))
-    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as e:
-        raise ValueError(f'{path} does not hold a model of this library: {str(e) or type(e).__name__}') from None
+    except (SafetensorError, AttributeError, KeyError, TypeError, ValueError, OverflowError, RuntimeError) as e:
+        reason = (str(e) or type(e).__name__)[:300]
+        raise ValueError(f'{path} does not hold a model of this library: {reason}') from None
     return model.to(device, memory_format=torch.channels_last).eval()         # the faster layout for convolutions
 
 ASSETS = Path(__file__).parent / 'assets' if '__file__' in globals() else Path('../diffu_attn/assets')

@@ -11,6 +11,7 @@ import math
 
 import torch
 
+from .learner import what_to_lower
 from .noise import alpha_bar, denoisify, expand
 
 # %% ../nbs/06_sampling.ipynb #49c3f463
@@ -244,11 +245,12 @@ def sample(
 
     model.to(device).eval()
     try:
-        x = fresh() if noise is None else noise.to(device)
-        if image is not None:
-            a, s = levels(times)[0]
-            x = a * image + s * x
-        history = list(with_bar(sampler(denoise, x, times, fresh), len(times) - 1))
+        with what_to_lower(lambda: f'while drawing {sz[0]} images: draw fewer at a time'):
+            x = fresh() if noise is None else noise.to(device)
+            if image is not None:
+                a, s = levels(times)[0]
+                x = a * image + s * x
+            history = list(with_bar(sampler(denoise, x, times, fresh), len(times) - 1))
     finally: model.to(home).train(was_training)
     history[-1] = history[-1].clamp(-.5, .5)
     return history[-1], history
