@@ -3,7 +3,9 @@
     python benchmarks/speed.py step                           one training and one sampling step, and peak memory
     python benchmarks/speed.py step --size published --batch 32 --contenders ours plain
     python benchmarks/speed.py train --minutes 10 --seeds 0 1 2    eps-loss after an equal budget of CPU time
+    python benchmarks/speed.py train --minutes 10 --samples 500    and how many evaluations its samples need
     python benchmarks/speed.py sample                         ten classes x 8 garments from the shipped weights
+    python benchmarks/speed.py checkpoint                     what share of a training run goes into checkpoints
     python benchmarks/speed.py import                         what `import diffu_attn.all` costs over `import torch`
 
 Run nothing beside it. In `step` the contenders take turns, so that a machine whose speed drifts is the same for all.
@@ -11,7 +13,7 @@ In `train` a contender gets the learning rate given as NAME=RATE, and what has i
 there is that of the cores, so that a run may be paused. A peer predicts in what is faster for it, single precision or
 bfloat16.
 """
-import argparse, datetime, json, os, platform, resource, statistics, subprocess, sys, time
+import argparse, datetime, json, os, platform, resource, statistics, subprocess, sys, tempfile, time
 from pathlib import Path
 
 import torch
@@ -117,6 +119,22 @@ def step_command(args):
                            train_ratio=ratio['train'], predict_ratio=ratio['predict'], gflops=gflops,
                            memory_mb=memory, repeats=args.repeats, **about))
 
+def drawn(model, n: int, half: bool) -> list:
+    "How many of `n` samples obey their label, and images a second, by number of evaluations; no guidance."
+    from diffu_attn.learner import autocast
+    from diffu_attn.metrics import extract, load_classifier
+    from diffu_attn.sampling import sample
+    labels, rows = torch.arange(n) % 10, []
+    for steps in (5, 10, 20):
+        start, images = time.perf_counter(), []
+        for i, c in enumerate(labels.split(100)):
+            with autocast('cpu', None if half else False):
+                images.append(sample(model, c, n_steps=steps, generator=torch.Generator().manual_seed(i))[0])
+        rate = n / (time.perf_counter() - start)
+        right = extract(load_classifier(), torch.cat(images))[1] == labels
+        rows.append(dict(steps=steps, accuracy=right.float().mean().item(), images_per_second=rate))
+    return rows
+
 def train_command(args):
     from diffu_attn.data import get_fashion_dls
     from diffu_attn.learner import linear_decay
@@ -138,7 +156,9 @@ def train_command(args):
                               bf16=None if name in HALF else False)
             loss = eps_loss(model, valid)
             print(f'{name}, seed {seed}, lr {key["lr"]}: eps-loss {loss:.4f} after {args.minutes} minutes')
-            add(args.out, dict(key, eps_loss=loss, **about))
+            row = dict(key, eps_loss=loss, n=args.samples)
+            if args.samples: row['samples'] = drawn(model, args.samples, name in HALF)
+            add(args.out, dict(row, **about))
 
 def sample_command(args):
     from diffu_attn.cli import GUIDANCE
@@ -157,6 +177,33 @@ def sample_command(args):
     add(args.out, dict(command='sample', steps=args.steps, seconds=statistics.median(taken), low=min(taken),
                        high=max(taken), repeats=len(taken), **about))
 
+def checkpoint_command(args):
+    from diffu_attn.attention import create_model
+    from diffu_attn.checkpoint import CheckpointCB, checkpoints
+    from diffu_attn.data import get_fashion_dls
+    from diffu_attn.training import PRESETS, conditional_train
+    class TimedCB(CheckpointCB):
+        taken = ()
+        def save(self, learn, done):
+            start = time.perf_counter()
+            super().save(learn, done)
+            self.taken = (*self.taken, time.perf_counter() - start)
+    about, size = machine(), PRESETS['laptop']
+    dls = get_fashion_dls(size['bs'])
+    dls.valid = get_fashion_dls(1, n=1).valid
+    with tempfile.TemporaryDirectory() as folder:
+        timed = TimedCB(folder)
+        start = time.perf_counter()
+        conditional_train(create_model(size['model'], 10, null_class=True), dls, size['conditional_lr'],
+                          extra_cbs=[timed], minutes=args.minutes, device='cpu', **size['recipe'])
+        whole = time.perf_counter() - start
+        mb = checkpoints(folder)[-1].stat().st_size / 1e6
+    share = sum(timed.taken) / whole
+    print(f'{len(timed.taken)} checkpoints of {mb:.0f} MB in {whole:.0f} s, {statistics.median(timed.taken):.2f} s '
+          f'each: {share:.2%} of the time; {about}')
+    add(args.out, dict(command='checkpoint', count=len(timed.taken), mb=mb, whole=whole, share=share,
+                       seconds=statistics.median(timed.taken), every=timed.every, **about))
+
 def import_command(args):
     def seconds(line):
         start = time.perf_counter()
@@ -171,7 +218,7 @@ def import_command(args):
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = p.add_subparsers(required=True, metavar='{step,train,sample,import}')
+    commands = p.add_subparsers(required=True, metavar='{step,train,sample,checkpoint,import}')
     names = list(RATES)
     def command(name, run):
         c = commands.add_parser(name, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
@@ -192,9 +239,12 @@ def main():
     t.add_argument('--lr', nargs='*', default=[], metavar='NAME=RATE', help='learning rates, not the default ones')
     t.add_argument('--batch', type=int, default=64, help='of ours')
     t.add_argument('--peer-batch', type=int, default=32, help='of the others')
+    t.add_argument('--samples', type=int, default=0, help='to draw from each, in 5, 10 and 20 evaluations')
     m = command('sample', sample_command)
     m.add_argument('--steps', type=int, default=10, help='network evaluations')
     m.add_argument('--repeats', type=int, default=5, help='timed runs, after one to warm up')
+    c = command('checkpoint', checkpoint_command)
+    c.add_argument('--minutes', type=float, default=3.5, help='of training')
     i = command('import', import_command)
     i.add_argument('--repeats', type=int, default=7, help='timed pairs, after one to warm up')
     args = p.parse_args()
