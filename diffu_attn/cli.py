@@ -277,5 +277,5 @@ def main(
         stopped = getattr(e, 'signum', None)                                     # a checkpoint was written
         if stopped: print(f'diffu_attn {args.command}: stopped; the same command goes on from here', file=sys.stderr)
         return 128 + (stopped or signal.SIGINT)
-    except (ValueError, OSError, FloatingPointError) as e: top.exit(2, f'diffu_attn {args.command}: {e}\n')
+    except (ValueError, OSError, FloatingPointError, MemoryError) as e: top.exit(2, f'diffu_attn {args.command}: {e}\n')
     return 0

@@ -95,7 +95,8 @@ class Learner:
         self.first_epoch, self.done = 0, 0  # where to begin: a round, and how many of its batches to pass over
         try:
             self.opt = self.opt_func(self.model.parameters(), lr=self.lr)
-            with what_to_lower(lambda: f'with batches of {len(self.batch[-1])}: lower bs, or take a smaller model'):
+            size = lambda: len(self.batch[-1])
+            with what_to_lower(lambda: f'with batches of {size()}: lower the batch size, or take a smaller model'):
                 self.phase('fit', CancelFitException, lambda: self.all_epochs(train, valid))
         finally:
             self.cbs = lasting
