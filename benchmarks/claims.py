@@ -122,21 +122,21 @@ def spectra(model, x0: torch.Tensor, c: torch.Tensor, times=(.1, .3, .5, .7, .9)
     mean = lambda rows: [[round(v, 5) for v in line] for line in torch.stack(rows).mean(0).tolist()]
     return {name: {what: mean(rows) for what, rows in block.items()} for name, block in found.items()}
 
-def quality(model, real: torch.Tensor, n: int, seed: int) -> dict:
+def quality(model, real_features: torch.Tensor, n: int, seed: int) -> dict:
     "FID and label accuracy of `n` samples, drawn in ten evaluations without guidance."
     classifier, images, labels = load_classifier(), [], torch.arange(n) % 10
     generator = torch.Generator().manual_seed(seed)
     with autocast('cpu'):
         for c in labels.split(100): images.append(sample(model, c, n_steps=10, generator=generator)[0])
     features, predicted = extract(classifier, torch.cat(images))
-    return dict(fid=fid(extract(classifier, real)[0], features), n=n,
-                accuracy=(predicted == labels).float().mean().item())
+    return dict(fid=fid(real_features, features), n=n, accuracy=(predicted == labels).float().mean().item())
 
 def train_command(args):
     about, limit = machine(), PRESETS[args.size]['n']
     dls = get_fashion_dls(PRESETS[args.size]['bs'], n=limit)
     test, dls.valid = dls.valid, get_fashion_dls(1, n=1).valid                   # the budget is for training
     real = test.images / 255 - .5
+    real_features = extract(load_classifier(), real)[0]
     for seed in args.seeds:
         for variant in args.variants:
             key = dict(command='train', size=args.size, variant=variant, seed=seed, minutes=args.minutes)
@@ -147,7 +147,8 @@ def train_command(args):
             conditional_train(model, dls, PRESETS[args.size]['conditional_lr'], 10**9,
                               [CPUBudgetCB(args.minutes), count], device='cpu', **PRESETS[args.size]['recipe'])
             row = dict(key, eps_loss=eps_loss(model, test), images=count.images,
-                       weights=sum(p.numel() for p in model.parameters()), **quality(model, real, args.n, seed),
+                       weights=sum(p.numel() for p in model.parameters()),
+                       **quality(model, real_features, args.n, seed),
                        spectra=spectra(model, real[:50], test.labels[:50]))
             print(f'{variant}, seed {seed}: eps-loss {row["eps_loss"]:.4f}, FID {row["fid"]:.3f}, '
                   f'accuracy {row["accuracy"]:.3f}, {row["images"]:,} images', flush=True)
@@ -182,7 +183,8 @@ def cost_command(args):
             memory = float(subprocess.run(alone, capture_output=True, text=True, check=True).stdout)
             print(f'{side}x{side} {way:12} {1e3 * statistics.median(taken[way]):9.2f} ms  {memory:7.1f} MB')
             add(args.out, dict(command='cost', side=side, way=way, seconds=statistics.median(taken[way]),
-                               low=min(taken[way]), high=max(taken[way]), memory_mb=memory, repeats=args.repeats, **about))
+                               low=min(taken[way]), high=max(taken[way]), memory_mb=memory, repeats=args.repeats,
+                               **about))
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
