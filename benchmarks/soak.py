@@ -60,6 +60,7 @@ def main():
     p.add_argument('--epochs', type=int, default=60, help='of the run (%(default)s)')
     p.add_argument('--every', type=float, default=.2, help='seconds between checkpoints (%(default)s)')
     p.add_argument('--seed', type=int, default=0, help='of the moments (%(default)s)')
+    p.add_argument('--out', type=Path, default=Path(__file__).with_name('soak.json'), help='results')
     args = p.parse_args()
     rng, started = random.Random(args.seed), time.monotonic()
     with tempfile.TemporaryDirectory() as folder: expected = end(start(folder, args.epochs, args.every))
@@ -79,6 +80,7 @@ def main():
 
     import torch
     from diffu_attn.checkpoint import read_checkpoint, write_checkpoint
+    from speed import add, machine
     refused = 0
     with tempfile.TemporaryDirectory() as folder:
         path = write_checkpoint(Path(folder), dict(epoch=0, done=1, weights=[torch.randn(64, 64), torch.randn(64)]))
@@ -87,7 +89,10 @@ def main():
             path.write_bytes(broken(content, rng))
             try: read_checkpoint(path)
             except ValueError: refused += 1
-    print(f'{refused} of {args.files} broken files refused; {time.monotonic() - started:.0f} s in all')
+    seconds = round(time.monotonic() - started)
+    print(f'{refused} of {args.files} broken files refused; {seconds} s in all')
+    add(args.out, dict(kills=kills, runs=runs, same=same, files=args.files, refused=refused, seconds=seconds,
+                       **machine()))
     return int(same < runs or refused < args.files)
 
 if __name__ == '__main__': sys.exit(main())
