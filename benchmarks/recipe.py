@@ -4,6 +4,7 @@
     python benchmarks/recipe.py --minutes 2 --optimiser adamw --lr 2e-3
     python benchmarks/recipe.py --minutes 2 --nfs 48 48 96 128 --heads 0 4 4 4 --blocks 2 2 1 1
     python benchmarks/recipe.py --minutes 2 --heads 0 0 4 --seed 1
+    python benchmarks/recipe.py --minutes 2 --trick min-snr                        what others report to pay; see TRICKS
 
 Run nothing beside it. Minutes are those of the cores; the evaluation on the 10,000 test images is not part of the budget.
 """
@@ -11,11 +12,99 @@ import argparse, json
 from pathlib import Path
 
 import torch
+from torch.nn import functional as F
+
 from diffu_attn.attention import CONFIGS, build_model
 from diffu_attn.data import get_fashion_dls
-from diffu_attn.learner import linear_decay
+from diffu_attn.learner import Callback, CancelEpochException, EMACB, linear_decay
+from diffu_attn.noise import alpha_bar, denoisify, expand, noisify
 from diffu_attn.training import Muon, adamw, conditional_train, eps_loss
 from speed import CountCB, CPUBudgetCB, add, machine
+
+def weigh(learn, weights: torch.Tensor):
+    "Weigh the squared errors of the batch, an image each."
+    scale = expand(weights.sqrt(), learn.preds)
+    learn.preds, learn.batch = learn.preds * scale, (*learn.batch[:-1], learn.batch[-1] * scale)
+
+class MinSNRCB(Callback):
+    "Min-SNR weighting, γ = 5, as it is for predicted noise (Hang et al. 2023)."
+    def after_predict(self, learn):
+        ab = alpha_bar(learn.batch[1])
+        snr = (ab / (1 - ab)).clamp_min(1e-6)
+        if learn.training: weigh(learn, snr.clamp_max(5) / snr)
+
+class BinsCB(Callback):
+    "Keeps a running mean of the loss and of its square, in bins of time."
+    n, decay = 20, .98
+    def before_fit(self, learn): self.mean, self.square = torch.ones(self.n), torch.ones(self.n)
+    def bins(self, t): return (t * self.n).long().clamp_max(self.n - 1)
+    def note(self, learn):
+        losses, bins = (learn.preds - learn.batch[-1]).detach().square().mean((1, 2, 3)), self.bins(learn.batch[1])
+        for kept, values in ((self.mean, losses), (self.square, losses.square())):
+            sums, counts = torch.zeros(self.n).index_add_(0, bins, values), torch.bincount(bins, minlength=self.n)
+            seen = counts > 0
+            kept[seen] = kept[seen].lerp(sums[seen] / counts[seen], 1 - self.decay)
+
+class LearnedWeightCB(BinsCB):
+    "All times weigh the same: the loss over what it is on average at that time (Kendall et al. 2018; Karras et al. 2024)."
+    def after_predict(self, learn):
+        if not learn.training: return
+        self.note(learn)
+        weights = 1 / self.mean
+        weigh(learn, (weights / weights.mean())[self.bins(learn.batch[1])])
+
+class TimesCB(Callback):
+    "Noise the images at other times: `warp`, of uniform ones."
+    order = 1                                                                    # after the task
+    def warp(self, t): raise NotImplementedError
+    def before_batch(self, learn):
+        if not learn.training: return
+        x_t, t, c, eps = learn.batch
+        (x_t, t), eps = noisify(denoisify(x_t, eps, t), self.warp(t))
+        learn.batch = x_t, t, c, eps
+
+class LogitNormalCB(TimesCB):
+    "More of the times in the middle (Esser et al. 2024, section 3.1)."
+    def warp(self, t): return torch.special.ndtri(t.clamp(1e-4, 1 - 1e-4)).sigmoid()
+
+class ImportanceCB(TimesCB, BinsCB):
+    "More of the times at which the loss is large, weighed less (Nichol and Dhariwal 2021, section 3.3)."
+    def warp(self, t):
+        p = self.square.sqrt()
+        self.p = .9 * p / p.sum() + .1 / self.n                                  # of the bins
+        ends = self.p.cumsum(0)
+        bins = torch.searchsorted(ends, t * ends[-1]).clamp_max(self.n - 1)
+        inside = (t * ends[-1] - (ends - self.p)[bins]) / self.p[bins]
+        return ((bins + inside.clamp(0, 1)) / self.n).clamp(0, 1)
+    def after_predict(self, learn):
+        if not learn.training: return
+        self.note(learn)
+        weigh(learn, 1 / (self.n * self.p[self.bins(learn.batch[1])]))
+
+class SmallFirstCB(Callback):
+    "Images of half the side in the first quarter of the time."
+    order = -1                                                                   # before the task
+    def before_batch(self, learn):
+        if learn.training and learn.frac < .25: learn.batch = F.avg_pool2d(learn.batch[0], 2), *learn.batch[1:]
+
+class GrowingBatchCB(Callback):
+    "Batches four times as large in the second half of the time (Smith et al. 2018)."
+    grown = False
+    def before_batch(self, learn):
+        if learn.training and learn.frac > .5 and not self.grown:
+            self.grown, learn.dls.train.bs = True, 4 * learn.dls.train.bs
+            raise CancelEpochException
+
+class PowerEMACB(Callback):
+    "The average covers a share of the steps so far, with a width of a tenth (Karras et al. 2024, section 3.1; γ 6.94)."
+    order, k = 4, 0                                                              # before the average is taken
+    def after_step(self, learn):
+        self.k += 1
+        next(cb for cb in learn.cbs if isinstance(cb, EMACB)).decay = (1 - 1 / (self.k + 1))**7.94
+
+TRICKS = {'none': None, 'min-snr': MinSNRCB, 'learned weights': LearnedWeightCB, 'logit-normal times': LogitNormalCB,
+          'importance of times': ImportanceCB, 'small images first': SmallFirstCB, 'growing batch': GrowingBatchCB,
+          'power EMA': PowerEMACB}
 
 def main():
     laptop = CONFIGS['laptop']
@@ -30,6 +119,7 @@ def main():
     p.add_argument('--batch', type=int, default=64, help='images in a step (%(default)s)')
     p.add_argument('--ema', type=float, default=.995, help='decay of the averaged weights (%(default)s)')
     p.add_argument('--precision', choices=('auto', 'bf16', 'fp32'), default='auto', help='of the predictions')
+    p.add_argument('--trick', choices=TRICKS, default='none', metavar='TRICK', help=', '.join(TRICKS))
     p.add_argument('--seed', type=int, default=0, help='(%(default)s)')
     p.add_argument('--out', type=Path, default=Path(__file__).with_name('recipe.json'), help='results (%(default)s)')
     args = p.parse_args()
@@ -40,7 +130,8 @@ def main():
                              sigma_data=laptop['sigma_data'], color_channels=1, n_classes=10, null_class=True))
     dls = get_fashion_dls(args.batch)
     valid, dls.valid = dls.valid, get_fashion_dls(1, n=1).valid                  # the budget is for training
-    conditional_train(model, dls, args.lr, 10**9, [count, CPUBudgetCB(args.minutes)], schedule=linear_decay,
+    tricks = [TRICKS[args.trick]()] if TRICKS[args.trick] else []
+    conditional_train(model, dls, args.lr, 10**9, [count, CPUBudgetCB(args.minutes), *tricks], schedule=linear_decay,
                       device='cpu', ema=args.ema, optimiser=dict(muon=Muon, adamw=adamw)[args.optimiser],
                       bf16=dict(auto=None, bf16=True, fp32=False)[args.precision])
     row = {k: v for k, v in vars(args).items() if k != 'out'}
