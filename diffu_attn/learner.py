@@ -225,6 +225,8 @@ class ProgressCB(Callback):
         if not self.plot or not self.losses: return
         self.bar.update_graph(self.curves(learn))
         if hasattr(self.bar, 'graph_out'):
+            self.bar.graph_ax.lines[-1].set_marker('o')                          # so that one evaluation is seen, too
+            self.bar.graph_ax.legend(loc='upper right')
             self.bar.graph_ax.set(xlabel='epoch', ylabel='loss')
             self.bar.graph_out.update(self.bar.graph_ax.figure)
 
