@@ -4,7 +4,7 @@
     python benchmarks/recipe.py --minutes 2 --optimiser adamw --lr 2e-3
     python benchmarks/recipe.py --minutes 2 --nfs 48 48 96 128 --heads 0 4 4 4 --blocks 2 2 1 1
     python benchmarks/recipe.py --minutes 2 --heads 0 0 4 --seed 1
-    python benchmarks/recipe.py --minutes 2 --trick min-snr                        what others report to pay; see TRICKS
+    python benchmarks/recipe.py --minutes 2 --trick min-snr                        what others report to pay
 
 Run nothing beside it. Minutes are those of the cores; the evaluation on the 10,000 test images is not part of the budget.
 """
@@ -12,9 +12,10 @@ import argparse, json
 from pathlib import Path
 
 import torch
+from torch import nn
 from torch.nn import functional as F
 
-from diffu_attn.attention import CONFIGS, build_model
+from diffu_attn.attention import CONFIGS, MultiheadSelfAttention1D, build_model
 from diffu_attn.data import get_fashion_dls
 from diffu_attn.learner import Callback, CancelEpochException, EMACB, linear_decay
 from diffu_attn.noise import alpha_bar, denoisify, expand, noisify
@@ -102,6 +103,21 @@ class PowerEMACB(Callback):
         self.k += 1
         next(cb for cb in learn.cbs if isinstance(cb, EMACB)).decay = (1 - 1 / (self.k + 1))**7.94
 
+class Apart(nn.Module):
+    "Three linear maps instead of one with three results, so that Muon takes each for a matrix of its own."
+    def __init__(self, linear):
+        super().__init__()
+        self.parts = nn.ModuleList(nn.Linear(linear.in_features, linear.out_features // 3) for _ in range(3))
+        for part, *values in zip(self.parts, linear.weight.chunk(3), linear.bias.chunk(3)):
+            for p, v in zip(part.parameters(), values): p.data.copy_(v)
+    def forward(self, x): return torch.cat([part(x) for part in self.parts], dim=-1)
+
+def apart(model):
+    "Queries, keys and values by matrices of their own."
+    for m in model.modules():
+        if isinstance(m, MultiheadSelfAttention1D): m.qkv = Apart(m.qkv)
+
+CHANGES = {'q, k, v apart': apart}                                               # of the network
 TRICKS = {'none': None, 'min-snr': MinSNRCB, 'learned weights': LearnedWeightCB, 'logit-normal times': LogitNormalCB,
           'importance of times': ImportanceCB, 'small images first': SmallFirstCB, 'growing batch': GrowingBatchCB,
           'power EMA': PowerEMACB}
@@ -119,7 +135,8 @@ def main():
     p.add_argument('--batch', type=int, default=64, help='images in a step (%(default)s)')
     p.add_argument('--ema', type=float, default=.995, help='decay of the averaged weights (%(default)s)')
     p.add_argument('--precision', choices=('auto', 'bf16', 'fp32'), default='auto', help='of the predictions')
-    p.add_argument('--trick', choices=TRICKS, default='none', metavar='TRICK', help=', '.join(TRICKS))
+    names = *TRICKS, *CHANGES
+    p.add_argument('--trick', choices=names, default='none', metavar='TRICK', help=', '.join(names))
     p.add_argument('--seed', type=int, default=0, help='(%(default)s)')
     p.add_argument('--out', type=Path, default=Path(__file__).with_name('recipe.json'), help='results (%(default)s)')
     args = p.parse_args()
@@ -130,7 +147,8 @@ def main():
                              sigma_data=laptop['sigma_data'], color_channels=1, n_classes=10, null_class=True))
     dls = get_fashion_dls(args.batch)
     valid, dls.valid = dls.valid, get_fashion_dls(1, n=1).valid                  # the budget is for training
-    tricks = [TRICKS[args.trick]()] if TRICKS[args.trick] else []
+    if args.trick in CHANGES: CHANGES[args.trick](model)
+    tricks = [TRICKS[args.trick]()] if TRICKS.get(args.trick) else []
     conditional_train(model, dls, args.lr, 10**9, [count, CPUBudgetCB(args.minutes), *tricks], schedule=linear_decay,
                       device='cpu', ema=args.ema, optimiser=dict(muon=Muon, adamw=adamw)[args.optimiser],
                       bf16=dict(auto=None, bf16=True, fp32=False)[args.precision])
