@@ -110,6 +110,8 @@ class Apart(nn.Module):
         self.parts = nn.ModuleList(nn.Linear(linear.in_features, linear.out_features // 3) for _ in range(3))
         for part, *values in zip(self.parts, linear.weight.chunk(3), linear.bias.chunk(3)):
             for p, v in zip(part.parameters(), values): p.data.copy_(v)
+    @property
+    def weight(self): return self.parts[0].weight                                # says device and type
     def forward(self, x): return torch.cat([part(x) for part in self.parts], dim=-1)
 
 def apart(model):
