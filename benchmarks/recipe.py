@@ -6,7 +6,7 @@
     python benchmarks/recipe.py --minutes 2 --heads 0 0 4 --seed 1
     python benchmarks/recipe.py --minutes 2 --trick min-snr                        what others report to pay
 
-Run nothing beside it. Minutes are those of the cores; the evaluation on the 10,000 test images is not part of the budget.
+Run nothing beside it. Minutes are those of the cores; the evaluation on the test images is not part of the budget.
 """
 import argparse, json
 from pathlib import Path
@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from diffu_attn.attention import CONFIGS, MultiheadSelfAttention1D, build_model
 from diffu_attn.data import get_fashion_dls
-from diffu_attn.learner import Callback, CancelEpochException, EMACB, linear_decay
+from diffu_attn.learner import Callback, CancelEpochException, linear_decay
 from diffu_attn.noise import alpha_bar, denoisify, expand, noisify
 from diffu_attn.training import Muon, adamw, conditional_train, eps_loss
 from speed import CountCB, CPUBudgetCB, add, machine
@@ -47,7 +47,7 @@ class BinsCB(Callback):
             kept[seen] = kept[seen].lerp(sums[seen] / counts[seen], 1 - self.decay)
 
 class LearnedWeightCB(BinsCB):
-    "All times weigh the same: the loss over what it is on average at that time (Kendall et al. 2018; Karras et al. 2024)."
+    "All times count alike: the loss over its mean at that time (Kendall et al. 2018; Karras et al. 2024)."
     def after_predict(self, learn):
         if not learn.training: return
         self.note(learn)
@@ -96,13 +96,6 @@ class GrowingBatchCB(Callback):
             self.grown, learn.dls.train.bs = True, 4 * learn.dls.train.bs
             raise CancelEpochException
 
-class PowerEMACB(Callback):
-    "The average covers a share of the steps so far, with a width of a tenth (Karras et al. 2024, section 3.1; γ 6.94)."
-    order, k = 4, 0                                                              # before the average is taken
-    def after_step(self, learn):
-        self.k += 1
-        next(cb for cb in learn.cbs if isinstance(cb, EMACB)).decay = (1 - 1 / (self.k + 1))**7.94
-
 class Apart(nn.Module):
     "Three linear maps instead of one with three results, so that Muon takes each for a matrix of its own."
     def __init__(self, linear):
@@ -121,8 +114,7 @@ def apart(model):
 
 CHANGES = {'q, k, v apart': apart}                                               # of the network
 TRICKS = {'none': None, 'min-snr': MinSNRCB, 'learned weights': LearnedWeightCB, 'logit-normal times': LogitNormalCB,
-          'importance of times': ImportanceCB, 'small images first': SmallFirstCB, 'growing batch': GrowingBatchCB,
-          'power EMA': PowerEMACB}
+          'importance of times': ImportanceCB, 'small images first': SmallFirstCB, 'growing batch': GrowingBatchCB}
 
 def main():
     laptop = CONFIGS['laptop']
