@@ -4,7 +4,8 @@
     python benchmarks/recipe.py --minutes 2 --optimiser adamw --lr 2e-3
     python benchmarks/recipe.py --minutes 2 --nfs 48 48 96 128 --heads 0 4 4 4 --blocks 2 2 1 1
     python benchmarks/recipe.py --minutes 2 --heads 0 0 4 --seed 1
-    python benchmarks/recipe.py --minutes 2 --trick min-snr                        what others report to pay
+    python benchmarks/recipe.py --minutes 2 --times even
+    python benchmarks/recipe.py --minutes 2 --times even --trick min-snr           what others report to pay
 
 Run nothing beside it. Minutes are those of the cores; the evaluation on the test images is not part of the budget.
 """
@@ -112,9 +113,22 @@ def apart(model):
     for m in model.modules():
         if isinstance(m, MultiheadSelfAttention1D): m.qkv = Apart(m.qkv)
 
-CHANGES = {'q, k, v apart': apart}                                               # of the network
+def fused(model):
+    "torch's fused attention, whatever the precision."
+    for m in model.modules():
+        if isinstance(m, MultiheadSelfAttention1D): m.look = F.scaled_dot_product_attention
+
+class ChannelsFirstCB(Callback):
+    "torch's usual layout of memory."
+    order = -10                                                                  # after the device is set
+    def before_fit(self, learn): learn.model.to(memory_format=torch.contiguous_format)
+
+CHANGES = {'q, k, v apart': apart, 'fused attention': fused}                     # of the network
 TRICKS = {'none': None, 'min-snr': MinSNRCB, 'learned weights': LearnedWeightCB, 'logit-normal times': LogitNormalCB,
-          'importance of times': ImportanceCB, 'small images first': SmallFirstCB, 'growing batch': GrowingBatchCB}
+          'importance by losses': ImportanceCB, 'small images first': SmallFirstCB, 'growing batch': GrowingBatchCB,
+          'channels first': ChannelsFirstCB}
+
+EVEN = 'min-snr', 'learned weights', 'logit-normal times', 'importance by losses'  # their own weights or times
 
 def main():
     laptop = CONFIGS['laptop']
@@ -124,27 +138,32 @@ def main():
     p.add_argument('--heads', nargs='+', type=int, default=laptop['attention_heads'], help='of attention %(default)s')
     p.add_argument('--blocks', nargs='+', type=int, default=laptop['n_blocks'], help='in each level %(default)s')
     p.add_argument('--patch', type=int, default=laptop['patch'], help='side that the stem folds (%(default)s)')
+    p.add_argument('--sigma-data', type=float, default=laptop['sigma_data'],
+                   help='spread of the pixels, to scale by; 0: no scaling (%(default)s)')
     p.add_argument('--optimiser', choices=('muon', 'adamw'), default='muon')
     p.add_argument('--lr', type=float, default=3e-3, help='(%(default)s)')
     p.add_argument('--batch', type=int, default=64, help='images in a step (%(default)s)')
     p.add_argument('--ema', type=float, default=.995, help='decay of the averaged weights (%(default)s)')
     p.add_argument('--precision', choices=('auto', 'bf16', 'fp32'), default='auto', help='of the predictions')
     names = *TRICKS, *CHANGES
+    p.add_argument('--times', choices=('importance', 'even'), default='importance', help='drawn in training')
     p.add_argument('--trick', choices=names, default='none', metavar='TRICK', help=', '.join(names))
     p.add_argument('--seed', type=int, default=0, help='(%(default)s)')
     p.add_argument('--out', type=Path, default=Path(__file__).with_name('recipe.json'), help='results (%(default)s)')
     args = p.parse_args()
+    if args.times != 'even' and args.trick in EVEN: p.error(f'{args.trick} takes --times even: it has times of its own')
 
     about, count = machine(), CountCB()
     torch.manual_seed(args.seed)
     model = build_model(dict(nfs=args.nfs, attention_heads=args.heads, n_blocks=args.blocks, patch=args.patch,
-                             sigma_data=laptop['sigma_data'], color_channels=1, n_classes=10, null_class=True))
+                             sigma_data=args.sigma_data or None, color_channels=1, n_classes=10, null_class=True))
     dls = get_fashion_dls(args.batch)
     valid, dls.valid = dls.valid, get_fashion_dls(1, n=1).valid                  # the budget is for training
     if args.trick in CHANGES: CHANGES[args.trick](model)
     tricks = [TRICKS[args.trick]()] if TRICKS.get(args.trick) else []
-    conditional_train(model, dls, args.lr, 10**9, [count, CPUBudgetCB(args.minutes), *tricks], schedule=linear_decay,
-                      device='cpu', ema=args.ema, optimiser=dict(muon=Muon, adamw=adamw)[args.optimiser],
+    conditional_train(model, dls, args.lr, 10**9, [count, CPUBudgetCB(args.minutes), *tricks], device='cpu',
+                      importance=args.times == 'importance', schedule=linear_decay, ema=args.ema,
+                      optimiser=dict(muon=Muon, adamw=adamw)[args.optimiser],
                       bf16=dict(auto=None, bf16=True, fp32=False)[args.precision])
     row = {k: v for k, v in vars(args).items() if k != 'out'}
     row.update(eps_loss=eps_loss(model, valid), images=count.images, weights=sum(p.numel() for p in model.parameters()))

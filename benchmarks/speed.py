@@ -52,12 +52,18 @@ def peak_mb() -> float:
     if not status.exists(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return int(next(line for line in status.read_text().splitlines() if line.startswith('VmHWM')).split()[1]) / 1024
 
+def cpu() -> str:
+    "What the processor can do for matrices."
+    units = dict(AMX='_is_amx_tile_supported', bf16='_is_avx512_bf16_supported')  # the widest first
+    has = [name for name, ask in units.items() if getattr(torch.cpu, ask, bool)()]
+    return ' '.join([torch.backends.cpu.get_cpu_capability(), *has[:1]])
+
 def machine(device='cpu') -> dict:
     "What a figure needs beside it."
     device = torch.device(device)
     name = torch.cuda.get_device_name(device) if device.type == 'cuda' else device.type
     return dict(date=str(datetime.date.today()), torch=torch.__version__, python=platform.python_version(), device=name,
-                threads=torch.get_num_threads(), cpu=torch.backends.cpu.get_cpu_capability(),
+                threads=torch.get_num_threads(), cpu=cpu(),
                 matmul_fp32=matmul_rate(torch.float32, device), matmul_bf16=matmul_rate(torch.bfloat16, device))
 
 def add(out: Path, row: dict):
@@ -144,15 +150,16 @@ def train_command(args):
     about = machine()
     for seed in args.seeds:
         for name in args.contenders:
+            ours = name == 'ours'
             key = dict(command='train', contender=name, minutes=args.minutes, seed=seed, lr=rates[name],
-                       batch=args.batch if name == 'ours' else args.peer_batch)
+                       batch=args.batch if ours else args.peer_batch, times='importance' if ours else 'even')
             rows = json.loads(args.out.read_text()) if args.out.exists() else []
             if any(all(r.get(k) == v for k, v in key.items()) for r in rows): continue
             torch.manual_seed(seed)
             dls, model = get_fashion_dls(key['batch']), contender(name)
             valid, dls.valid = dls.valid, get_fashion_dls(1, n=1).valid          # the budget is for training
             conditional_train(model, dls, key['lr'], 10**9, [CPUBudgetCB(args.minutes)], schedule=linear_decay,
-                              device='cpu', optimiser=Muon if name == 'ours' else adamw,
+                              device='cpu', optimiser=Muon if ours else adamw, importance=ours,
                               bf16=None if name in HALF else False)
             loss = eps_loss(model, valid)
             print(f'{name}, seed {seed}, lr {key["lr"]}: eps-loss {loss:.4f} after {args.minutes} minutes')

@@ -180,6 +180,7 @@ def add_null_class(
 # %% ../nbs/05_attention.ipynb #8e4bdde9
 CONFIGS = {
     'published': dict(nfs=(32, 64, 128, 256, 384), attention_heads=(0, 8, 8, 8, 8, 8), n_blocks=(3, 2, 1, 1, 1, 1)),
+    'base': dict(nfs=(80, 80, 160), attention_heads=(0, 4, 4), n_blocks=(2, 2, 3), patch=2, sigma_data=.4),
     'laptop': dict(nfs=(48, 48, 96), attention_heads=(0, 4, 4), n_blocks=(2, 2, 3), patch=2, sigma_data=.4),
     'test': dict(nfs=(16, 16, 24), attention_heads=(0, 4, 4), n_blocks=(1, 1, 1), patch=2, sigma_data=.4),
 }

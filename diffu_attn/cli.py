@@ -241,8 +241,9 @@ def parser() -> argparse.ArgumentParser:
                     'squared error of that prediction; 1 is a model that knows nothing, and garments can be recognised '
                     'from about 0.04 on. '
                     'Writes weights.safetensors, samples.png and losses.csv.')
-    t.add_argument('--preset', choices=('test', 'laptop', 'published'), default='laptop',
-                   help='test: seconds; laptop: two cores; published: the full recipe, for a GPU')
+    t.add_argument('--preset', choices=('test', 'laptop', 'base', 'published'), default='laptop',
+                   help='test: seconds; laptop: two cores; base: two cores for an hour or more; '
+                        'published: the full recipe, for a GPU')
     length = t.add_mutually_exclusive_group()
     length.add_argument('--epochs', type=whole, help='rounds through the training images; by default the preset\'s')
     length.add_argument('--minutes', type=positive,

@@ -145,14 +145,14 @@ class DeviceCB(Callback):
 
 # %% ../nbs/03_learner.ipynb #01566c81
 def fast_bf16(device) -> bool:
-    "Has `device` matrix units for bfloat16?"
+    "Does `device` multiply bfloat16 faster than float32, by matrix units or by instructions of its own?"
     kind = torch.device(device).type
     if kind == 'cuda': return torch.cuda.is_bf16_supported(including_emulation=False)
-    amx = getattr(torch.cpu, '_is_amx_tile_supported', None)                     # torch has no public question yet
-    return kind == 'cpu' and amx is not None and amx()
+    asks = [getattr(torch.cpu, name, None) for name in ('_is_amx_tile_supported', '_is_avx512_bf16_supported')]
+    return kind == 'cpu' and any(ask is not None and ask() for ask in asks)      # torch has no public question yet
 
 def autocast(device, enabled: bool = None):
-    "A context in which networks on `device` compute in bfloat16; by default where it has units for it."
+    "A context in which networks on `device` compute in bfloat16; by default where that is fast."
     if enabled is None: enabled = fast_bf16(device)
     return torch.autocast(torch.device(device).type, torch.bfloat16) if enabled else contextlib.nullcontext()
 

@@ -48,7 +48,8 @@ def load_model(
             with torch.device('meta'): wanted = {k: list(v.shape) for k, v in build(config).state_dict().items()}
             if wanted != there:                                                  # before any memory is taken for it
                 off = [k for k in {**wanted, **there} if wanted.get(k) != there.get(k)]
-                raise ValueError(f'{off[0]} has shape {there.get(off[0])}, its configuration wants {wanted.get(off[0])}')
+                has, wants = there.get(off[0]), wanted.get(off[0])
+                raise ValueError(f'{off[0]} has shape {has}, its configuration wants {wants}')
             model = build(config)
             model.load_state_dict({k: f.get_tensor(k) for k in f.keys()})  # copied into float32
             model.card = json.loads(about.get('card', '{}'))

@@ -176,7 +176,8 @@ class TUnet(nn.Module):
     ):
         super().__init__()
         if len(nfs) < 2: raise ValueError(f'nfs needs at least two widths, got {tuple(nfs)}')
-        for name, v in (('nfs', nfs), ('color_channels', (color_channels,)), ('patch', (patch,))): check_whole(name, v, 1)
+        for name, values in dict(nfs=nfs, color_channels=[color_channels], patch=[patch]).items():
+            check_whole(name, values, 1)
         levels = range(L := len(nfs) - 1)
         n_blocks = per_level('n_blocks', n_blocks, L, 1)
         check_whole('n_blocks', n_blocks, 1)
