@@ -18,6 +18,7 @@ from diffu_attn.learner import autocast
 from diffu_attn.metrics import Evaluator, evaluate
 from diffu_attn.pretrained import open_model
 from diffu_attn.sampling import SAMPLERS, SPACING, SPACINGS, sample
+from speed import cpu
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -63,7 +64,7 @@ def main():
                     rows = json.loads(args.out.read_text()) if args.out.exists() else []  # others may have added some
                     rows.append(dict(key, groups=10, seconds=round(time.monotonic() - started),
                                      date=str(datetime.date.today()), torch=torch.__version__, cpus=os.cpu_count(),
-                                     cpu=torch.backends.cpu.get_cpu_capability(), python=platform.python_version(),
+                                     cpu=cpu(), python=platform.python_version(),
                                      **results))
                     torn = args.out.with_suffix(f'.{os.getpid()}.tmp')
                     torn.write_text('[\n' + ',\n'.join(json.dumps(row) for row in rows) + '\n]\n')
