@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['CancelBatchException', 'CancelEpochException', 'CancelFitException', 'Callback', 'TrainCB', 'what_to_lower',
-           'Learner', 'default_device', 'DeviceCB', 'fast_bf16', 'autocast', 'AutocastCB', 'MetricsCB', 'ProgressCB',
-           'one_cycle', 'linear_decay', 'ScheduleCB', 'EMACB', 'GradientClipCB', 'NaNStopCB', 'BudgetCB', 'LRFinderCB',
-           'lr_find']
+           'Learner', 'default_device', 'DeviceCB', 'bf16_units', 'fast_bf16', 'autocast', 'AutocastCB', 'MetricsCB',
+           'ProgressCB', 'one_cycle', 'linear_decay', 'ScheduleCB', 'EMACB', 'GradientClipCB', 'NaNStopCB', 'BudgetCB',
+           'LRFinderCB', 'lr_find']
 
 # %% ../nbs/03_learner.ipynb #ca8fc237
 import contextlib, copy, math, time
@@ -136,20 +136,27 @@ def default_device() -> torch.device:
 
 class DeviceCB(Callback):
     "Train on `device`."
-    order = -20
+    order, dls = -20, None
     def __init__(self, device=None): self.device = torch.device(device) if device is not None else default_device()
     def before_fit(self, learn):
         learn.model.to(self.device, memory_format=torch.channels_last)
-        if hasattr(learn.dls, 'to'): learn.dls.to(self.device)
+        if hasattr(learn.dls, 'to'): self.dls, learn.dls = learn.dls, learn.dls.to(self.device)
     def before_batch(self, learn): learn.batch = tuple(b.to(self.device) for b in learn.batch)
+    def cleanup_fit(self, learn):
+        if self.dls is not None: self.dls, learn.dls = None, self.dls
 
 # %% ../nbs/03_learner.ipynb #01566c81
+def bf16_units() -> str:
+    "What the CPU, and torch on it, multiply bfloat16 with: 'AMX' (matrix units), 'bf16' (instructions) or ''."
+    if not torch.backends.cpu.get_cpu_capability().startswith('AVX512'): return ''   # or it was told not to use them
+    units = dict(AMX='_is_amx_tile_supported', bf16='_is_avx512_bf16_supported')  # older torch has no public question
+    return next((name for name, ask in units.items() if (getattr(torch.cpu, ask, None) or bool)()), '')
+
 def fast_bf16(device) -> bool:
     "Does `device` multiply bfloat16 faster than float32, by matrix units or by instructions of its own?"
     kind = torch.device(device).type
     if kind == 'cuda': return torch.cuda.is_bf16_supported(including_emulation=False)
-    asks = [getattr(torch.cpu, name, None) for name in ('_is_amx_tile_supported', '_is_avx512_bf16_supported')]
-    return kind == 'cpu' and any(ask is not None and ask() for ask in asks)      # torch has no public question yet
+    return kind == 'cpu' and bf16_units() != ''
 
 def autocast(device, enabled: bool = None):
     "A context in which networks on `device` compute in bfloat16; by default where that is fast."

@@ -7,11 +7,10 @@ __all__ = ['SMALL_RECIPE', 'PRESETS', 'mse_loss', 'FashionDDPM', 'ConditionalFas
            'Muon', 'preset', 'fit', 'train', 'conditional_train']
 
 # %% ../nbs/07_training.ipynb #d6a89ed5
-import os
-
 import torch
 import torch.nn.functional as F
 
+from .data import profile
 from .learner import (AutocastCB, BudgetCB, Callback, DeviceCB, EMACB, GradientClipCB, Learner, MetricsCB,
                                 NaNStopCB, ProgressCB, ScheduleCB, TrainCB, fast_bf16, linear_decay, one_cycle)
 from .noise import expand, noisify, sample_times
@@ -174,7 +173,7 @@ def preset(
     name: str = None,  # one of PRESETS; by default `DIFFU_ATTN_PROFILE`, else `test` under nbdev_test, else `laptop`
 ) -> dict:
     "The sizes to run at; `recipe` holds more options of `train`."
-    name = name or os.environ.get('DIFFU_ATTN_PROFILE') or ('test' if 'IN_TEST' in os.environ else 'laptop')
+    name = name or profile()
     if name not in PRESETS: raise ValueError(f'no preset named {name!r}; there are {", ".join(PRESETS)}')
     return PRESETS[name]
 
