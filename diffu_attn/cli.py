@@ -6,7 +6,7 @@
 __all__ = ['LossFileCB', 'Parser', 'parser', 'main']
 
 # %% ../nbs/10_cli.ipynb #2288b496
-import argparse, csv, json, signal, sys, time
+import argparse, csv, json, signal, sys, time, warnings
 from pathlib import Path
 
 from .data import CLASSES
@@ -233,7 +233,8 @@ def parser() -> argparse.ArgumentParser:
     e.add_argument('--seeds', type=whole, default=1,
                    help='how many seeds, counted from --seed; the figures are their means')
     e.add_argument('--images', type=whole, help='real images of each split to compare with; by default all')
-    e.add_argument('--data', help='folder of the four IDX files; by default wherever they are found')
+    e.add_argument('--data', help='folder of the four IDX files, or sample for the 3,000 images that come with the package; '
+                   'by default wherever they are found')
     e.add_argument('--out', default='eval.json', help='the JSON file to write, or to replace')
     e.set_defaults(run=eval_command)
     t = commands.add_parser('train', help='train a model on Fashion-MNIST', formatter_class=style,
@@ -256,7 +257,8 @@ def parser() -> argparse.ArgumentParser:
     place.add_argument('--out', default='run', help='folder for the results, made if needed')
     place.add_argument('--resume', metavar='DIR',
                        help='folder for the results and for checkpoints; the same command goes on where it was stopped')
-    t.add_argument('--data', help='folder of the four IDX files; by default wherever they are found')
+    t.add_argument('--data', help='folder of the four IDX files, or sample for the 3,000 images that come with the package; '
+                   'by default wherever they are found')
     t.add_argument('--start',
                    help='weights to go on from: a name that comes with the package, or a file that train wrote')
     t.add_argument('--label-dropout', type=share, default=.1,
@@ -273,7 +275,11 @@ def main(
     "The command `diffu_attn`."
     top = parser()
     args = top.parse_args(argv)
-    try: args.run(args)
+    def say(message, *about): print(f'diffu_attn {args.command}: {message}', file=sys.stderr)  # a warning: one line
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = say
+            args.run(args)
     except KeyboardInterrupt as e:
         stopped = getattr(e, 'signum', None)                                     # a checkpoint was written
         if stopped: print(f'diffu_attn {args.command}: stopped; the same command goes on from here', file=sys.stderr)
