@@ -210,7 +210,8 @@ class ProgressCB(Callback):
         self.losses, self.shown, self.said, self.bar = [], 0, time.monotonic(), None
         if self.in_notebook:
             from fastprogress.fastprogress import NBMasterBar
-            self.bar = NBMasterBar(range(100), names=['train', 'eval'])  # percent of the fit
+            self.bar = NBMasterBar(range(100))  # percent of the fit
+            self.bar.names = ['train', 'eval']
             self.bar.update(0)
             self.bar.write(['loss', 'epoch', 'train'], table=True)
         else: print(f'{"loss":>7}  epoch  train', flush=True)
