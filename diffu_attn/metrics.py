@@ -266,6 +266,7 @@ class Evaluator:
         classifier: FashionClassifier = None,  # the extractor; by default the one that comes with the package
         k: int = 5,  # neighbours for precision, recall, density and coverage
     ):
+        real, labels, train, train_labels = (v.cpu() for v in (real, labels, train, train_labels))
         for x in (real, train): check_images(x)
         check_labels(labels, len(real))
         check_labels(train_labels, len(train))
@@ -308,7 +309,8 @@ class Evaluator:
         labels: torch.Tensor,  # the classes that were asked for, integers `(n,)`
         groups: int = 10,  # of samples, for the spread: 5 or 10
     ) -> Report:  # n, n_real, n_train, extractor, figures, spread, floor, few, by_class (accuracies), confusion
-        "Judge samples."
+        "Judge samples, wherever they lie."
+        images, labels = images.cpu(), labels.cpu()
         check_images(images)
         check_labels(labels, len(images))
         if groups not in (5, 10): raise ValueError(f'groups must be 5 or 10, got {groups}')
