@@ -13,7 +13,7 @@ In `train` a contender gets the learning rate given as NAME=RATE, and what has i
 there is that of the cores, so that a run may be paused. A peer predicts in what is faster for it, single precision or
 bfloat16.
 """
-import argparse, datetime, json, os, platform, resource, statistics, subprocess, sys, tempfile, time
+import argparse, datetime, json, os, platform, statistics, subprocess, sys, tempfile, time
 from pathlib import Path
 
 import torch
@@ -51,7 +51,9 @@ def matmul_rate(dtype, device) -> float:
 def peak_mb() -> float:
     "The most memory that this process has held, in MB; what its parent held doesn't count, as it does in `getrusage`."
     status = Path('/proc/self/status')
-    if not status.exists(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    if not status.exists():
+        import resource                                                          # not on Windows
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == 'darwin' else 2**10)
     return int(next(line for line in status.read_text().splitlines() if line.startswith('VmHWM')).split()[1]) / 1024
 
 def cpu() -> str:
