@@ -23,6 +23,8 @@ def pack(value, tensors: dict, name: str = ''):
         return {'tensor': name}
     if isinstance(value, dict): return {'dict': [[k, pack(v, tensors, f'{name}.{k}')] for k, v in value.items()]}
     if isinstance(value, (list, tuple)): return {'list': [pack(v, tensors, f'{name}.{i}') for i, v in enumerate(value)]}
+    if isinstance(value, (os.PathLike, torch.device, torch.dtype)): return str(value)
+    if hasattr(value, 'item') and value.ndim == 0: value = value.item()          # a number of numpy's
     if value is None or isinstance(value, (bool, int, float, str)): return value
     raise TypeError(f'a checkpoint holds tensors, numbers, text, lists and dicts, not {type(value).__name__} ({name})')
 
@@ -108,7 +110,7 @@ class Stopped(KeyboardInterrupt):
 
 class CheckpointCB(Callback):
     "Write checkpoints, and go on from the newest that is whole."
-    order, handlers, held = -100, {}, None
+    order, in_search, handlers, held = -100, False, {}, None
     def __init__(self,
         folder: str,  # for the checkpoints of this run alone; made if needed
         every: float = 60.,  # seconds between two; one more is written at the end of each training round
@@ -118,12 +120,14 @@ class CheckpointCB(Callback):
         if not every >= 0: raise ValueError(f'every must be 0 or more seconds, got {every}')
         if isinstance(keep, bool) or not isinstance(keep, int) or keep < 1:
             raise ValueError(f'keep must be a whole number of at least 1, got {keep}')
-        self.folder, self.every, self.keep, self.about = Path(folder), every, keep, about or {}
+        self.folder, self.every, self.keep, self.about = Path(folder).expanduser(), every, keep, about or {}
 
     def identity(self, learn) -> dict:
         "What a run must share with the one that it goes on from."
-        return dict(self.about, n_epochs=learn.n_epochs, lr=learn.lr, batches=len(learn.dls.train),
+        about = {k: unpack(pack(v, {}), {}) for k, v in self.about.items()}          # a path is text by now
+        return dict(about, n_epochs=learn.n_epochs, lr=learn.lr, batches=len(learn.dls.train),
                     callbacks=[type(cb).__name__ for cb in learn.cbs],
+                    optimiser=[type(learn.opt).__name__, [len(g['params']) for g in learn.opt.param_groups]],
                     weights=[[k, list(v.shape)] for k, v in learn.model.state_dict().items()])
 
     def before_fit(self, learn):

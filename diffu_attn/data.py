@@ -7,9 +7,10 @@ __all__ = ['CLASSES', 'FILES', 'SYSTEM', 'HUB', 'SAMPLE', 'read_idx', 'from_samp
            'DataLoaders', 'get_fashion_dls', 'fashion_dataset']
 
 # %% ../nbs/02_data.ipynb #3629373a
-import gzip, hashlib, json, os, struct, threading, warnings
+import gzip, hashlib, json, os, struct, threading, warnings, zlib
 from concurrent.futures import Future
 from functools import cache
+from numbers import Integral
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -30,20 +31,27 @@ FILES = {  # (split, what) -> name, decompressed bytes, their SHA-256
                          '0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34'),
 }
 
+def _data_folder(folder: str) -> Path:
+    "`folder`, or the one in it where torchvision keeps the files; `~` is the home folder."
+    folder = Path(folder).expanduser()
+    below = [f for f in (folder / 'FashionMNIST' / 'raw', folder / 'raw') if f.is_dir()]
+    return below[0] if below else folder
+
 def read_idx(
-    folder: str,  # where the files lie, plain or as .gz
+    folder: str,  # where the files lie, plain or as .gz; `~` is the home folder; torchvision's folder will do
     split: str,  # 'train' or 'test'
     what: str,  # 'images' or 'labels'
 ) -> torch.Tensor:  # uint8, `(n, 28, 28)` or `(n,)`
     "Read one IDX file; raises `FileNotFoundError`, or `ValueError` where its content isn't Fashion-MNIST's."
     name, size, digest = FILES[split, what]
-    plain, packed = Path(folder) / name, Path(folder) / f'{name}.gz'
+    folder = _data_folder(folder)
+    plain, packed = folder / name, folder / f'{name}.gz'
     path = plain if plain.is_file() else packed
     if not path.is_file(): raise FileNotFoundError(f'neither {name} nor {name}.gz in {folder}')
     try:
         with (open if path is plain else gzip.open)(path, 'rb') as f:
             raw = f.read(size + 1)  # never more: a bomb stays small
-    except (gzip.BadGzipFile, EOFError) as e: raise ValueError(f'{path} is not a readable gzip file: {e}') from None
+    except (gzip.BadGzipFile, EOFError, zlib.error) as e: raise ValueError(f'{path} is not a readable gzip file: {e}') from None
     if len(raw) != size:
         raise ValueError(f'{path} holds {"at least" if len(raw) > size else "only"} {len(raw)} bytes, expected {size}')
     if hashlib.sha256(raw).hexdigest() != digest:
@@ -69,7 +77,8 @@ HUB_SECONDS = 4.  # in which the hub must answer
 
 def is_complete(folder: str) -> bool:
     "Are all four files there, plain or as .gz?"
-    return all(any((Path(folder) / f'{name}{end}').is_file() for end in ('', '.gz')) for name, *_ in FILES.values())
+    folder = Path(folder)
+    return all(any((folder / f'{name}{end}').is_file() for end in ('', '.gz')) for name, *_ in FILES.values())
 
 def to_tensors(ds) -> dict:
     "A `DatasetDict` with features image and label, in the form of `from_sample`."
@@ -144,16 +153,21 @@ def resize(images: torch.Tensor, side: int = 32) -> torch.Tensor:
 class TensorBatches:
     "Batches `(images in [-0.5, 0.5], labels)` from a resident uint8 tensor."
     def __init__(self,
-        images: torch.Tensor,  # uint8 `(n, c, h, w)`, at least one
-        labels: torch.Tensor,  # int64 `(n,)`
+        images: torch.Tensor,  # uint8 `(n, c, h, w)`, at least one; or an array of numpy's, or a list
+        labels: torch.Tensor,  # integers `(n,)`, the same
         bs: int,  # images in a batch, at least 1
         shuffle: bool = False,  # a new order each time? Then the last batch, if not full, is left out
     ):
-        if isinstance(bs, bool) or not isinstance(bs, int) or bs < 1:
+        if isinstance(bs, bool) or not isinstance(bs, Integral) or bs < 1:
             raise ValueError(f'bs must be a whole number of at least 1, got {bs}')
+        images, labels = torch.as_tensor(images), torch.as_tensor(labels)
+        if images.dtype != torch.uint8 or images.ndim != 4:
+            raise ValueError(f'images must be bytes (uint8) of shape (n, c, h, w), got {images.dtype} {tuple(images.shape)}')
+        if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool or labels.ndim != 1:
+            raise ValueError(f'labels must be integers of shape (n,), got {labels.dtype} {tuple(labels.shape)}')
         if len(images) != len(labels) or not len(images):
             raise ValueError(f'as many images as labels are needed, at least one: {len(images)} and {len(labels)}')
-        self.images, self.labels, self.bs, self.shuffle = images, labels, min(bs, len(images)), shuffle
+        self.images, self.labels, self.bs, self.shuffle = images, labels.long(), min(int(bs), len(images)), shuffle
 
     def __len__(self): return len(self.images) // self.bs if self.shuffle else -(-len(self.images) // self.bs)
 

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['CancelBatchException', 'CancelEpochException', 'CancelFitException', 'Callback', 'TrainCB', 'what_to_lower',
-           'Learner', 'default_device', 'DeviceCB', 'bf16_units', 'fast_bf16', 'autocast', 'AutocastCB', 'MetricsCB',
-           'ProgressCB', 'one_cycle', 'linear_decay', 'ScheduleCB', 'EMACB', 'GradientClipCB', 'NaNStopCB', 'BudgetCB',
-           'LRFinderCB', 'lr_find']
+           'check_batch', 'Learner', 'default_device', 'unwrap', 'DeviceCB', 'bf16_units', 'fast_bf16', 'autocast',
+           'AutocastCB', 'MetricsCB', 'ProgressCB', 'one_cycle', 'linear_decay', 'ScheduleCB', 'EMACB',
+           'GradientClipCB', 'NaNStopCB', 'BudgetCB', 'LRFinderCB', 'lr_find']
 
 # %% ../nbs/03_learner.ipynb #ca8fc237
 import contextlib, copy, math, time
@@ -25,6 +25,7 @@ class Callback:
     `fit`, `epoch`, `batch`; `after_` with `predict`, `loss`, `backward`, `step`."""
     order = 0  # callbacks run in rising order
     kept = ()  # names of the attributes that change during a fit and that a checkpoint must hold
+    in_search = True  # does it take part when `lr_find` tries learning rates?
 
 class TrainCB(Callback):
     "The task: what a training step does. A batch is (inputs..., target)."
@@ -41,6 +42,12 @@ def what_to_lower(advice):
     except (MemoryError, RuntimeError) as e:
         if not (isinstance(e, (MemoryError, torch.cuda.OutOfMemoryError)) or 'allocate memory' in str(e)): raise
         raise MemoryError(f'out of memory {advice()}') from e
+
+def check_batch(batch):
+    "Refuse what isn't a tuple or list of inputs and target, such as a dict: a callback may make one of it."
+    if isinstance(batch, (tuple, list)) and len(batch) > 1: return
+    has = f' with {", ".join(map(str, batch))}' if isinstance(batch, dict) else ''
+    raise ValueError(f'a batch must be a tuple (inputs..., target), as (images, labels); got {type(batch).__name__}{has}')
 
 class Learner:
     "A model, data, a loss, an optimiser, and callbacks that say how to train."
@@ -89,6 +96,11 @@ class Learner:
         "Train with a new optimiser."
         if isinstance(n_epochs, bool) or not isinstance(n_epochs, int) or n_epochs < 1:
             raise ValueError(f'n_epochs must be a whole number of at least 1, got {n_epochs}')
+        for name in ['train'] * train + ['valid'] * valid:
+            try: n = len(getattr(self.dls, name))
+            except (AttributeError, TypeError): n = None
+            if n is None: raise ValueError(f'dls.{name} must be batches with a length, such as a DataLoader of a map')
+            if n < 1: raise ValueError(f'dls.{name} holds no batches: there are fewer images than a batch takes')
         lasting = self.cbs
         self.cbs = self.checked([*lasting, *cbs])
         self.n_epochs, self.history, self.frac = n_epochs, [], 0.  # frac: share of the fit that is done
@@ -121,6 +133,7 @@ class Learner:
 
     def one_batch(self):
         "Predict and measure; learn, while training."
+        check_batch(self.batch)
         task = next(cb for cb in self.cbs if isinstance(cb, TrainCB))
         self.preds = task.predict(self); self.call('after_predict')
         self.loss = task.get_loss(self); self.call('after_loss')
@@ -134,14 +147,24 @@ def default_device() -> torch.device:
     "CUDA, then Apple's MPS, then the CPU."
     return torch.device('cuda' if torch.cuda.is_available() else 'mps' if torch.backends.mps.is_available() else 'cpu')
 
+def unwrap(model):
+    "The network in what `torch.compile`, `DataParallel` and `DistributedDataParallel` put around it."
+    while True:
+        if hasattr(model, '_orig_mod'): model = model._orig_mod
+        elif isinstance(model, (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel)): model = model.module
+        else: return model
+
 class DeviceCB(Callback):
     "Train on `device`."
     order, dls = -20, None
     def __init__(self, device=None): self.device = torch.device(device) if device is not None else default_device()
     def before_fit(self, learn):
-        learn.model.to(self.device, memory_format=torch.channels_last)
+        flat = all(p.ndim < 5 for p in learn.model.parameters())                     # only pictures have such an order
+        learn.model.to(self.device, memory_format=torch.channels_last if flat else torch.preserve_format)
         if hasattr(learn.dls, 'to'): self.dls, learn.dls = learn.dls, learn.dls.to(self.device)
-    def before_batch(self, learn): learn.batch = tuple(b.to(self.device) for b in learn.batch)
+    def before_batch(self, learn):
+        check_batch(learn.batch)
+        learn.batch = tuple(b.to(self.device) for b in learn.batch)
     def cleanup_fit(self, learn):
         if self.dls is not None: self.dls, learn.dls = None, self.dls
 
@@ -268,19 +291,19 @@ def linear_decay(p: float, warmup: float = .02) -> float:
     return min(p / warmup + .05, 1 - p) if p < warmup else 1 - p
 
 class ScheduleCB(Callback):
-    "Set the learning rate before each training batch: `learn.lr` times `schedule(learn.frac)`."
-    kept = ('lrs',)
+    "Set the learning rates before each training batch: each group's own times `schedule(learn.frac)`."
+    kept, in_search = ('lrs',), False
     def __init__(self, schedule=one_cycle): self.schedule = schedule
-    def before_fit(self, learn): self.lrs = []
+    def before_fit(self, learn): self.lrs, self.highest = [], [group['lr'] for group in learn.opt.param_groups]
     def before_batch(self, learn):
         if not learn.training: return
-        for group in learn.opt.param_groups: group['lr'] = learn.lr * self.schedule(learn.frac)
+        for group, lr in zip(learn.opt.param_groups, self.highest): group['lr'] = lr * self.schedule(learn.frac)
         self.lrs.append(learn.opt.param_groups[0]['lr'])
 
 # %% ../nbs/03_learner.ipynb #e99f5731
 class EMACB(Callback):
     "Keep an exponential moving average of the weights; evaluate with it, and leave it in the model after the fit."
-    order, kept, k, swapped = 5, ('average', 'k'), 0, False
+    order, kept, in_search, k, swapped = 5, ('average', 'k'), False, 0, False
     def __init__(self, decay: float = .995):
         if not 0 <= decay < 1: raise ValueError(f'decay must lie in [0, 1), got {decay}')
         self.decay = decay
@@ -311,7 +334,7 @@ class GradientClipCB(Callback):
 
 class NaNStopCB(Callback):
     "Raise `FloatingPointError` at a training loss that is NaN or infinite, before it reaches the weights."
-    order, kept = -5, ('last_good',)
+    order, kept, in_search = -5, ('last_good',), False
     def before_fit(self, learn): self.last_good = None
     def after_loss(self, learn):
         if not learn.training: return
@@ -324,7 +347,7 @@ class NaNStopCB(Callback):
 
 class BudgetCB(Callback):
     "End the fit after so many minutes, with an evaluation; `learn.frac` then counts time."
-    order, kept, clock = -10, ('spent',), staticmethod(time.monotonic)
+    order, kept, in_search, clock = -10, ('spent',), False, staticmethod(time.monotonic)
     def __init__(self, minutes: float):
         if not minutes > 0: raise ValueError(f'minutes must be more than 0, got {minutes}')
         self.minutes = minutes
@@ -351,16 +374,16 @@ class LRFinderCB(Callback):
         for group in learn.opt.param_groups: group['lr'] *= self.gamma
 
 def lr_find(
-    learn: Learner,  # its model, data and callbacks are used; the weights are given back as they were
+    learn: Learner,  # its model, data and callbacks; those that set rates, stop or store a run, or average, sit out
     start: float = 1e-6,  # first learning rate
     gamma: float = 1.3,  # factor from batch to batch
     max_epochs: int = 10,  # end here if the loss never explodes
 ) -> tuple:  # (learning rates, losses averaged over five batches)
-    "Try rising learning rates (Smith 2017)."
-    state, lr, finder = copy.deepcopy(learn.model.state_dict()), learn.lr, LRFinderCB(gamma)
-    learn.lr = start
+    "Try rising learning rates (Smith 2017); the weights are given back as they were."
+    state, lr, cbs, finder = copy.deepcopy(learn.model.state_dict()), learn.lr, learn.cbs, LRFinderCB(gamma)
+    learn.lr, learn.cbs = start, [cb for cb in cbs if cb.in_search]
     try: learn.fit(max_epochs, cbs=[finder], valid=False)
     finally:
-        learn.lr = lr
+        learn.lr, learn.cbs = lr, cbs
         learn.model.load_state_dict(state)
     return finder.lrs, finder.losses

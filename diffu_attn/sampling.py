@@ -11,7 +11,7 @@ import math
 
 import torch
 
-from .learner import what_to_lower
+from .learner import unwrap, what_to_lower
 from .noise import alpha_bar, denoisify, expand
 
 # %% ../nbs/06_sampling.ipynb #49c3f463
@@ -165,11 +165,12 @@ SPACING = {'heun': 'karras', 'dpmpp_2m': 'mixed'}  # of the times, by default; t
 
 # %% ../nbs/06_sampling.ipynb #4429a863
 def predict_noise(model, x, t, c=None, guidance: float = 1., interval: tuple = (0, 1)) -> torch.Tensor:
-    "ε̂ of `model` for images `x` that share the time `t`, guided where `t` lies in `interval`; float32."
-    times = t.expand(len(x)).to(x.device)
+    "ε̂ of `model` for images `x` that share the time `t`, guided where `t` lies in `interval`; float32 whatever the weights are."
+    parameter = next(model.parameters(), None)
+    x, times = x if parameter is None else x.to(parameter.dtype), t.expand(len(x)).to(x.device)
     if c is None: return model(x, times).float()
     if guidance == 1 or not interval[0] <= t <= interval[1]: return model(x, times, c).float()
-    labels = torch.cat([c, torch.full_like(c, model.null_label)])
+    labels = torch.cat([c, torch.full_like(c, unwrap(model).null_label)])
     with_class, without = model(x.repeat(2, 1, 1, 1), times.repeat(2), labels).float().chunk(2)
     return without + guidance * (with_class - without)
 
@@ -200,10 +201,14 @@ def sample(
     strength: float = 1.,  # share of the walk that is done from `image`, up to 1
     mask: torch.Tensor = None,  # True where `image` is redrawn, bool, broadcast to `sz`
 ) -> tuple:  # (images `sz` in [-0.5, 0.5], list of the `n_steps` predictions of them)
-    "Draw images."
+    "Draw images; raises `ValueError` for wrong input, `FloatingPointError` where the model predicts NaN."
     if spacing is None: spacing = SPACING.get(sampler, 'even')
     if sampler in SAMPLERS: sampler = SAMPLERS[sampler]
     elif not callable(sampler): raise ValueError(f'no sampler named {sampler!r}; there are {", ".join(SAMPLERS)}')
+    if generator is not None and not isinstance(generator, torch.Generator):
+        raise ValueError('generator must be a torch.Generator, as torch.Generator().manual_seed(0) makes one, got '
+                         f'{type(generator).__name__}; each image gets its own from it')
+    if not math.isfinite(guidance): raise ValueError(f'guidance must be a finite number, got {guidance}')
     if not T_END < T_START * strength <= T_START:
         raise ValueError(f'strength must lie above {T_END / T_START:.4f} and up to 1, got {strength}')
     if not 0 <= guidance_interval[0] < guidance_interval[1] <= 1:
@@ -216,8 +221,9 @@ def sample(
     if len(sz) != 4 or min(sz) < 1: raise ValueError(f'sz must be (b, c, h, w), all at least 1, got {tuple(sz)}')
     if c is not None and c.shape != (sz[0],):
         raise ValueError(f'{sz[0]} images need labels of shape ({sz[0]},), got {tuple(c.shape)}')
-    n_classes, null = getattr(model, 'n_classes', None), getattr(model, 'null_label', None)
-    if c is not None and n_classes is None and hasattr(model, 'n_classes'):
+    bare = unwrap(model)
+    n_classes, null = getattr(bare, 'n_classes', None), getattr(bare, 'null_label', None)
+    if c is not None and n_classes is None and hasattr(bare, 'n_classes'):
         raise ValueError('labels were given, but the model knows no classes')
     if c is None and n_classes is not None and null is None:
         raise ValueError(f'the model draws one of {n_classes} classes: give labels c')
@@ -226,6 +232,11 @@ def sample(
     for given, what in ((image, 'image'), (noise, 'noise')):
         if given is not None and tuple(given.shape) != tuple(sz):
             raise ValueError(f'{what} must have shape {tuple(sz)}, got {tuple(given.shape)}')
+    if mask is not None:
+        if mask.dtype != torch.bool: raise ValueError(f'mask must be bool, True where image is redrawn, got {mask.dtype}')
+        try: mask.expand(sz)
+        except RuntimeError: raise ValueError(f'mask {tuple(mask.shape)} does not broadcast to {tuple(sz)}') from None
+    if noise is not None and not noise.isfinite().all(): raise ValueError('noise must be finite, got NaN or infinity')
     if image is not None and not -.501 <= image.min() <= image.max() <= .501:
         raise ValueError(f'the pixels of image must lie in [-0.5, 0.5], got {image.min():.3g}..{image.max():.3g}')
     times = time_grid(n_steps, T_START * strength, spacing)
@@ -253,6 +264,9 @@ def sample(
             history = list(with_bar(sampler(denoise, x, times, fresh), len(times) - 1))
     finally: model.to(home).train(was_training)
     history[-1] = history[-1].clamp(-.5, .5)
+    if not history[-1].isfinite().all():
+        raise FloatingPointError('the model predicts NaN or infinity: its weights are broken, or too large for their '
+                                 'type')
     return history[-1], history
 
 # %% ../nbs/06_sampling.ipynb #12ce97ab

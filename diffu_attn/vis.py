@@ -6,20 +6,30 @@
 __all__ = ['to_uint8', 'image_grid', 'show_image', 'show_images', 'save_grid', 'save_animation']
 
 # %% ../nbs/00_vis.ipynb #f457a0f0
-import math
+import math, os
 
 import torch
 
 # %% ../nbs/00_vis.ipynb #a140628c
 def to_uint8(
-    x: torch.Tensor,  # images of any shape, in [-0.5, 0.5]; values outside are clamped
+    x: torch.Tensor,  # images of any shape: floats in [-0.5, 0.5], values outside are clamped; or bytes, 0 to 255
 ) -> torch.Tensor:  # same shape, uint8, on the CPU
-    "Pixels for a screen: -0.5 is 0, 0.5 is 255."
-    return ((x.detach().float().cpu() + .5).clamp(0, 1) * 255).round().to(torch.uint8)
+    "Pixels for a screen: -0.5 is 0, 0.5 is 255; raises `ValueError` for NaN, and for images of another range."
+    x = torch.as_tensor(x).detach().cpu()
+    if x.dtype == torch.uint8: return x
+    if not x.is_floating_point(): raise ValueError(f'pixels must be floats in [-0.5, 0.5] or bytes, got {x.dtype}')
+    if not x.isfinite().all(): raise ValueError('pixels must lie in [-0.5, 0.5], got NaN or infinity')
+    if x.numel():
+        low, high = x.min().item(), x.max().item()
+        cure = 'subtract 0.5' if high <= 1.001 else 'divide by 255 and subtract 0.5'
+        if abs(low + 1) < 1e-3 and high < 1.001: cure = 'divide by 2'
+        elif low < 0 or high <= .501: cure = ''
+        if cure: raise ValueError(f'pixels must lie in [-0.5, 0.5], got {low:g} to {high:g}: {cure}')
+    return ((x.float() + .5).clamp(0, 1) * 255).round().to(torch.uint8)
 
 # %% ../nbs/00_vis.ipynb #f17b15e8
 def image_grid(
-    x: torch.Tensor,  # images `(b, c, h, w)`, at least one
+    x: torch.Tensor,  # images `(b, c, h, w)`, at least one; floats in [-0.5, 0.5] or bytes
     ncols: int = None,  # images in a row; by default a nearly square grid
     pad: int = 1,  # white pixels between images
 ) -> torch.Tensor:  # one image `(c, rows * (h + pad) - pad, ncols * (w + pad) - pad)`
@@ -30,7 +40,7 @@ def image_grid(
     ncols = ncols or math.ceil(b**.5)
     if ncols < 1 or pad < 0: raise ValueError(f'ncols must be at least 1 and pad at least 0, got {ncols} and {pad}')
     rows = math.ceil(b / ncols)
-    grid = x.new_full((c, rows * (h + pad) - pad, ncols * (w + pad) - pad), .5)
+    grid = x.new_full((c, rows * (h + pad) - pad, ncols * (w + pad) - pad), 255 if x.dtype == torch.uint8 else .5)
     for i, image in enumerate(x):
         top, left = i // ncols * (h + pad), i % ncols * (w + pad)
         grid[:, top:top+h, left:left+w] = image
@@ -38,7 +48,7 @@ def image_grid(
 
 # %% ../nbs/00_vis.ipynb #7e70d2db
 def show_image(
-    x: torch.Tensor,  # image `(c, h, w)` with 1 or 3 channels, or `(h, w)`, in [-0.5, 0.5]
+    x: torch.Tensor,  # image `(c, h, w)` with 1 or 3 channels, or `(h, w)`, in [-0.5, 0.5], or bytes
     ax=None,  # matplotlib axes; new ones by default
     imsize: float = 1.5,  # side in inches, for new axes
     title: str = None,  # text above
@@ -56,7 +66,7 @@ def show_image(
     return ax
 
 def show_images(
-    x: torch.Tensor,  # images `(b, c, h, w)` in [-0.5, 0.5]
+    x: torch.Tensor,  # images `(b, c, h, w)` in [-0.5, 0.5], or bytes
     imsize: float = 1.,  # side of one image in inches
     titles: list = None,  # a text above each
     ncols: int = None,  # images in a row; by default up to 10
@@ -65,6 +75,7 @@ def show_images(
     import matplotlib.pyplot as plt
     if x.ndim != 4 or not len(x):
         raise ValueError(f'images must be (b, c, h, w) with b of at least 1, got {tuple(x.shape)}')
+    x = to_uint8(x)                                                              # before there is a figure: all or none
     if titles is not None and len(titles) != len(x): raise ValueError(f'{len(x)} images, but {len(titles)} titles')
     ncols = ncols or min(len(x), 10)
     rows = math.ceil(len(x) / ncols)
@@ -78,8 +89,8 @@ def show_images(
 
 # %% ../nbs/00_vis.ipynb #49123ecd
 def save_grid(
-    x: torch.Tensor,  # images `(b, c, h, w)` in [-0.5, 0.5]
-    path: str,  # where to write, ending in .png
+    x: torch.Tensor,  # images `(b, c, h, w)` in [-0.5, 0.5], or bytes
+    path: str,  # where to write, ending in .png; `~` is the home folder
     ncols: int = None,  # images in a row; by default a nearly square grid
     *,
     row_names: list = None,  # a text before each row
@@ -87,32 +98,36 @@ def save_grid(
 ) -> str:  # `path`
     "Write a grid of images as a PNG."
     from PIL import Image, ImageDraw
-    grid = to_uint8(image_grid(x, ncols))
+    grid = image_grid(to_uint8(x), ncols)
     picture = Image.fromarray((grid[0] if len(grid) == 1 else grid.permute(1, 2, 0)).numpy())
     picture = picture.resize((scale * picture.width, scale * picture.height), Image.NEAREST)
     if row_names is not None:
-        rows, margin, height = math.ceil(len(x) / (ncols or math.ceil(len(x)**.5))), 76, scale * (x.shape[2] + 1)
+        rows, height = math.ceil(len(x) / (ncols or math.ceil(len(x)**.5))), scale * (x.shape[2] + 1)
         if len(row_names) != rows: raise ValueError(f'{rows} rows, but {len(row_names)} names')
+        widths = [ImageDraw.Draw(picture).textlength(name) for name in row_names]
+        margin = max(76, math.ceil(max(widths)) + 8)                                 # longer names get more room
         page = Image.new(picture.mode, (picture.width + margin, picture.height), 'white')
         page.paste(picture, (margin, 0))
         draw = ImageDraw.Draw(page)
         for i, name in enumerate(row_names): draw.text((4, (i + .5) * height - 6), name, fill='black')
         picture = page
-    picture.save(path)
+    picture.save(os.path.expanduser(path))
     return path
 
 # %% ../nbs/00_vis.ipynb #4f497ed6
 def save_animation(
-    history: list,  # batches of images `(b, c, h, w)` in [-0.5, 0.5], one a frame
-    path: str,  # where to write, ending in .gif
+    history: list,  # batches of images `(b, c, h, w)` in [-0.5, 0.5], or bytes, one a frame
+    path: str,  # where to write, ending in .gif; `~` is the home folder
     ncols: int = None,  # images in a row
-    fps: int = 12,  # frames a second
+    fps: float = 12,  # frames a second, up to 100
     hold: int = 12,  # how many frames the last one stays
 ) -> str:  # `path`
     "Write a denoising run as an animated GIF."
     from PIL import Image
-    frames = [to_uint8(image_grid(x, ncols)) for x in history]
+    if not 0 < fps <= 100: raise ValueError(f'fps must lie above 0 and up to 100, got {fps}')
+    frames = [image_grid(to_uint8(x), ncols) for x in history]
     if not frames: raise ValueError('history is empty: there is nothing to animate')
     images = [Image.fromarray((f[0] if len(f) == 1 else f.permute(1, 2, 0)).numpy()) for f in frames]
-    images[0].save(path, save_all=True, append_images=images[1:] + [images[-1]] * hold, duration=1000 // fps, loop=0)
+    images[0].save(os.path.expanduser(path), save_all=True, append_images=images[1:] + [images[-1]] * hold,
+                   duration=round(1000 / fps), loop=0)
     return path
