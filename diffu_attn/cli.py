@@ -42,23 +42,30 @@ def share(text: str) -> float:
 def device(text: str) -> str:
     "A device of torch's that can be used here."
     import torch
-    try: torch.empty(1, device=text)
-    except (RuntimeError, AssertionError):
+    try: torch.empty(1, device=text).item()                                      # meta has places, and no numbers
+    except (RuntimeError, AssertionError, NotImplementedError):
         raise argparse.ArgumentTypeError(f'no device {text!r} here; cpu is always there') from None
     return text
 
 def classes(text: str) -> list:
     "Class numbers from 'all', or from numbers and names: '0,9,dress'."
-    if text == 'all': return list(range(len(CLASSES)))
-    names = [name.lower() for name in CLASSES]
-    found = [names.index(p) if p in names else int(p) if p.isdecimal() else -1 for p in text.lower().split(',')]
-    for part, c in zip(text.split(','), found):
+    parts, names = [part.strip() for part in text.split(',')], [name.lower() for name in CLASSES]
+    if [part.lower() for part in parts] == ['all']: return list(range(len(CLASSES)))
+    found = [names.index(p) if p in names else int(p) if p.isdecimal() else -1 for p in map(str.lower, parts)]
+    for part, c in zip(parts, found):
         if not 0 <= c < len(CLASSES):
             raise argparse.ArgumentTypeError(f'no class {part!r}; there are 0 to 9, or {", ".join(CLASSES)}')
     return found
 
 # %% ../nbs/10_cli.ipynb #598fbf19
 GUIDANCE = 1.4  # where the weights have a null class and nothing else is asked for
+
+def say(text):
+    "Print, in ASCII where stdout can't have more."
+    text = str(text)
+    try: text.encode(sys.stdout.encoding or 'ascii')
+    except UnicodeEncodeError: text = text.replace('±', '+-').encode('ascii', 'replace').decode()
+    print(text)
 
 def guidance_for(model, asked: float) -> float:
     "The scale to sample `model` with."
@@ -74,10 +81,11 @@ def sample_command(args):
     model = open_model(args.weights)
     n_classes = model.config.get('n_classes')
     if n_classes is None: raise ValueError(f'{args.weights} knows no classes; sample it with ddpm in a notebook')
-    if max(args.classes) >= n_classes:
-        raise ValueError(f'{args.weights} knows the classes 0 to {n_classes - 1}, not {max(args.classes)}')
-    out = Path(args.out)
-    if out.suffix != '.png': raise ValueError(f'--out must end in .png, got {out}')
+    if (n_classes, model.config.get('color_channels')) != (len(CLASSES), 1):
+        raise ValueError(f'{args.weights} draws {n_classes} classes in {model.config.get("color_channels")} channels, not '
+                         f'the {len(CLASSES)} garments in one: draw with sample in a notebook')
+    out = Path(args.out).expanduser()
+    if out.suffix.lower() != '.png': raise ValueError(f'--out must end in .png, got {out}')
     if not out.parent.is_dir(): raise ValueError(f'no folder {out.parent}')
     c, started = torch.tensor(args.classes).repeat_interleave(args.n), time.monotonic()
     with autocast(args.device):
@@ -85,7 +93,7 @@ def sample_command(args):
                         sz=(len(c), model.config['color_channels'], 32, 32),
                         generator=torch.Generator().manual_seed(args.seed))
     save_grid(x_0, out, ncols=args.n, row_names=[CLASSES[i] for i in args.classes])
-    print(f'{len(c)} images of {len(args.classes)} classes in {time.monotonic() - started:.1f} s: {out.resolve()}')
+    say(f'{len(c)} images of {len(args.classes)} classes in {time.monotonic() - started:.1f} s: {out.resolve()}')
 
 # %% ../nbs/10_cli.ipynb #8004fc81
 def eval_command(args):
@@ -96,11 +104,11 @@ def eval_command(args):
     from diffu_attn.metrics import Evaluator, evaluate
     from diffu_attn.pretrained import open_model
     from diffu_attn.sampling import sample
-    model, out = open_model(args.weights), Path(args.out)
+    model, out = open_model(args.weights), Path(args.out).expanduser()
     if model.n_classes != len(CLASSES):
         raise ValueError(f'{args.weights} knows {model.n_classes or "no"} classes; '
                          f'only models of the {len(CLASSES)} garments can be judged')
-    if out.suffix != '.json': raise ValueError(f'--out must end in .json, got {out}')
+    if out.suffix.lower() != '.json': raise ValueError(f'--out must end in .json, got {out}')
     if not out.parent.is_dir(): raise ValueError(f'no folder {out.parent}')
     if args.n < 20: raise ValueError(f'--n must be at least 20, got {args.n}')
     guidance, started = guidance_for(model, args.guidance), time.monotonic()
@@ -115,7 +123,7 @@ def eval_command(args):
     results.update(weights=args.weights, sampler=args.sampler, steps=args.steps, guidance=guidance,
                    bf16=fast_bf16(args.device))
     out.write_text(json.dumps(results, indent=1))
-    print(f'{args.weights}: {args.sampler}, {args.steps} evaluations, guidance {guidance}, seed {args.seed}'
+    say(f'{args.weights}: {args.sampler}, {args.steps} evaluations, guidance {guidance}, seed {args.seed}'
           f'\n{results}\n{time.monotonic() - started:.0f} s: {out.resolve()}')
 
 # %% ../nbs/10_cli.ipynb #2f02d80b
@@ -138,10 +146,10 @@ def train_command(args):
         raise ValueError(f'{args.start} knows {n or "no"} classes; '
                          '--unconditional must be given where it knows none, and only there')
     if args.label_dropout and not args.unconditional: add_null_class(model)
-    folder = Path(args.resume or args.out)
+    folder = Path(args.resume or args.out).expanduser()
     folder.mkdir(parents=True, exist_ok=True)
     weights, picture, table = (folder / name for name in ('weights.safetensors', 'samples.png', 'losses.csv'))
-    if weights.exists() and args.resume: return print(f'this run has ended: {weights.resolve()}')
+    if weights.exists() and args.resume: return say(f'this run has ended: {weights.resolve()}')
     if weights.exists() and not args.force:
         raise ValueError(f'{weights} is there already; name another folder with --out, or add --force')
     if not args.resume: table.write_text('')
@@ -173,15 +181,15 @@ def train_command(args):
         x_0, _ = conditional_ddpm(model, torch.arange(10).repeat_interleave(8), (80, 1, 32, 32), n_steps=50,
                                   generator=generator)
     save_grid(x_0, picture, ncols=8, row_names=None if args.unconditional else CLASSES)
-    print(f'eps-loss {loss:.4f} on {n:,} test images after {minutes:.1f} minutes')
-    for path in (weights, picture, table): print(path.resolve())
+    say(f'eps-loss {loss:.4f} on {n:,} test images after {minutes:.1f} minutes')
+    for path in (weights, picture, table): say(path.resolve())
 
 # %% ../nbs/10_cli.ipynb #82fd56b9
 from .learner import Callback
 
 class LossFileCB(Callback):
     "Write `learn.history` to a CSV file after each round, and count the images seen in training."
-    order, kept = 30, ('images',)
+    order, kept, in_search = 30, ('images',), False
     def __init__(self, path): self.path, self.images, self.history = path, 0, []
     def after_step(self, learn): self.images += len(learn.batch[0])
     def cleanup_epoch(self, learn):
@@ -276,10 +284,10 @@ def main(
     "The command `diffu_attn`."
     top = parser()
     args = top.parse_args(argv)
-    def say(message, *about): print(f'diffu_attn {args.command}: {message}', file=sys.stderr)  # a warning: one line
+    def warn(message, *about): print(f'diffu_attn {args.command}: {message}', file=sys.stderr)  # one line
     try:
         with warnings.catch_warnings():
-            warnings.showwarning = say
+            warnings.showwarning = warn
             args.run(args)
     except KeyboardInterrupt as e:
         stopped = getattr(e, 'signum', None)                                     # a checkpoint was written

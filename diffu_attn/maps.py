@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import torch
 
 from .attention import MultiheadSelfAttention1D
+from .learner import unwrap
 
 # %% ../nbs/09a_maps.ipynb #b91d9b7e
 @torch.no_grad()
@@ -72,19 +73,24 @@ def record_attention(
     limit_mb: float = 256.,  # of memory that the recording may take
 ):  # yields an `AttentionMaps`, which is filled when the recording ends
     "Record who looks at whom in every evaluation; changes no result."
-    there, maps = attention_layers(model), AttentionMaps(limit_mb)
+    net, maps = unwrap(model), AttentionMaps(limit_mb)
+    if net._compiled_call_impl is not None or isinstance(model, torch._dynamo.OptimizedModule):
+        raise ValueError('nothing can be recorded in a compiled network: record the one that was compiled, '
+                         'unwrap(model)')
+    there = attention_layers(net)
     layers = list(there) if layers is None else list(layers)
-    if not there: raise ValueError(f'there is no attention in this {type(model).__name__}')
+    if not there: raise ValueError(f'there is no attention in this {type(net).__name__}')
     if unknown := [name for name in layers if name not in there]:
         raise ValueError(f'no attention in {", ".join(map(repr, unknown))}; there is in {", ".join(there)}')
     if n < 1: raise ValueError(f'n must be at least 1, got {n}')
 
-    def begin(module, args):
-        if len(args[0]) < n: raise ValueError(f'{n} images shall be recorded, but the batch has {len(args[0])}')
-        maps.begin(args[1][0].item())
+    def begin(module, args, kwargs):
+        x, t, *_ = [*args, *(kwargs[k] for k in ('x', 't', 'c') if k in kwargs)]     # by place, or by name
+        if len(x) < n: raise ValueError(f'{n} images shall be recorded, but the batch has {len(x)}')
+        maps.begin(t[0].item())
     def adds(name): return lambda module, args: maps.add(name, module, args[0][:n])
 
-    handles = [model.register_forward_pre_hook(begin)]
+    handles = [net.register_forward_pre_hook(begin, with_kwargs=True)]
     handles += [there[name].register_forward_pre_hook(adds(name)) for name in layers]
     try: yield maps
     finally:

@@ -238,9 +238,9 @@ class ScaledDenoiser(nn.Module):
     @property
     def null_label(self) -> int: return self.net.null_label
 
-    def forward(self, x: torch.Tensor, t: torch.Tensor, *cond) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, t: torch.Tensor, *cond, **named) -> torch.Tensor:
         check_times(t, x)
         ab = expand(alpha_bar(t.float()), x)
         var = ab * self.sigma_data**2 + 1 - ab
-        inside = self.net((x * var.rsqrt()).to(x.dtype), t, *cond)
+        inside = self.net((x * var.rsqrt()).to(x.dtype), t, *cond, **named)
         return ((1 - ab).sqrt() / var * x - ab.sqrt() * self.sigma_data * var.rsqrt() * inside).to(x.dtype)
