@@ -82,8 +82,8 @@ def sample_command(args):
     n_classes = model.config.get('n_classes')
     if n_classes is None: raise ValueError(f'{args.weights} knows no classes; sample it with ddpm in a notebook')
     if (n_classes, model.config.get('color_channels')) != (len(CLASSES), 1):
-        raise ValueError(f'{args.weights} draws {n_classes} classes in {model.config.get("color_channels")} channels, not '
-                         f'the {len(CLASSES)} garments in one: draw with sample in a notebook')
+        raise ValueError(f'{args.weights} draws {n_classes} classes in {model.config.get("color_channels")} channels, '
+                         f'not the {len(CLASSES)} garments in one: draw with sample in a notebook')
     out = Path(args.out).expanduser()
     if out.suffix.lower() != '.png': raise ValueError(f'--out must end in .png, got {out}')
     if not out.parent.is_dir(): raise ValueError(f'no folder {out.parent}')

@@ -51,7 +51,8 @@ def read_idx(
     try:
         with (open if path is plain else gzip.open)(path, 'rb') as f:
             raw = f.read(size + 1)  # never more: a bomb stays small
-    except (gzip.BadGzipFile, EOFError, zlib.error) as e: raise ValueError(f'{path} is not a readable gzip file: {e}') from None
+    except (gzip.BadGzipFile, EOFError, zlib.error) as e:
+        raise ValueError(f'{path} is not a readable gzip file: {e}') from None
     if len(raw) != size:
         raise ValueError(f'{path} holds {"at least" if len(raw) > size else "only"} {len(raw)} bytes, expected {size}')
     if hashlib.sha256(raw).hexdigest() != digest:
@@ -125,8 +126,8 @@ def profile() -> str:
 def warn_of_sample(reason: str):
     "Say once a process that the sample is used."
     warnings.warn(f'Fashion-MNIST was not found (hub: {reason}): using the sample of 2,000 + 1,000 images in the '
-                  'package. For all 70,000: apt-get install dataset-fashion-mnist, or set DIFFU_ATTN_DATA to a folder of '
-                  'the four IDX files (to "sample" for no warning).', stacklevel=3)
+                  'package. For all 70,000: apt-get install dataset-fashion-mnist, or set DIFFU_ATTN_DATA to a folder '
+                  'of the four IDX files (to "sample" for no warning).', stacklevel=3)
 
 # %% ../nbs/02_data.ipynb #0hub0002
 def load_fashion(
@@ -162,7 +163,8 @@ class TensorBatches:
             raise ValueError(f'bs must be a whole number of at least 1, got {bs}')
         images, labels = torch.as_tensor(images), torch.as_tensor(labels)
         if images.dtype != torch.uint8 or images.ndim != 4:
-            raise ValueError(f'images must be bytes (uint8) of shape (n, c, h, w), got {images.dtype} {tuple(images.shape)}')
+            raise ValueError('images must be bytes (uint8) of shape (n, c, h, w), got '
+                             f'{images.dtype} {tuple(images.shape)}')
         if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool or labels.ndim != 1:
             raise ValueError(f'labels must be integers of shape (n,), got {labels.dtype} {tuple(labels.shape)}')
         if len(images) != len(labels) or not len(images):

@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['CancelBatchException', 'CancelEpochException', 'CancelFitException', 'Callback', 'TrainCB', 'what_to_lower',
            'check_batch', 'Learner', 'default_device', 'unwrap', 'DeviceCB', 'bf16_units', 'fast_bf16', 'autocast',
-           'AutocastCB', 'MetricsCB', 'ProgressCB', 'one_cycle', 'linear_decay', 'ScheduleCB', 'EMACB',
+           'AutocastCB', 'MetricsCB', 'in_notebook', 'ProgressCB', 'one_cycle', 'linear_decay', 'ScheduleCB', 'EMACB',
            'GradientClipCB', 'NaNStopCB', 'BudgetCB', 'LRFinderCB', 'lr_find']
 
 # %% ../nbs/03_learner.ipynb #ca8fc237
-import contextlib, copy, math, time
+import contextlib, copy, math, sys, time
 
 import torch
 import torch.nn.functional as F
@@ -47,7 +47,8 @@ def check_batch(batch):
     "Refuse what isn't a tuple or list of inputs and target, such as a dict: a callback may make one of it."
     if isinstance(batch, (tuple, list)) and len(batch) > 1: return
     has = f' with {", ".join(map(str, batch))}' if isinstance(batch, dict) else ''
-    raise ValueError(f'a batch must be a tuple (inputs..., target), as (images, labels); got {type(batch).__name__}{has}')
+    raise ValueError('a batch must be a tuple (inputs..., target), as (images, labels); got '
+                     f'{type(batch).__name__}{has}')
 
 class Learner:
     "A model, data, a loss, an optimiser, and callbacks that say how to train."
@@ -218,6 +219,11 @@ class MetricsCB(Callback):
         self.total, self.n = 0., 0
 
 # %% ../nbs/03_learner.ipynb #d55cd174
+def in_notebook() -> bool:
+    "Is there a kernel, whose pages show HTML? A terminal, plain IPython's too, shows lines."
+    shell = getattr(sys.modules.get('IPython'), 'get_ipython', bool)()
+    return hasattr(shell, 'kernel')
+
 class ProgressCB(Callback):
     "Shows `learn.history` as it grows: bar, table and live plot in a notebook, plain lines in a terminal."
     order, bar = 20, None
@@ -228,8 +234,7 @@ class ProgressCB(Callback):
     ): self.plot, self.notebook, self.every = plot, notebook, every
 
     def before_fit(self, learn):
-        from fastcore.imports import IN_NOTEBOOK
-        self.in_notebook = IN_NOTEBOOK if self.notebook is None else self.notebook
+        self.in_notebook = in_notebook() if self.notebook is None else self.notebook
         self.losses, self.shown, self.said, self.bar = [], 0, time.monotonic(), None
         if self.in_notebook:
             from fastprogress.fastprogress import NBMasterBar

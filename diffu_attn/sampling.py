@@ -11,7 +11,7 @@ import math
 
 import torch
 
-from .learner import unwrap, what_to_lower
+from .learner import in_notebook, unwrap, what_to_lower
 from .noise import alpha_bar, denoisify, expand
 
 # %% ../nbs/06_sampling.ipynb #49c3f463
@@ -165,7 +165,7 @@ SPACING = {'heun': 'karras', 'dpmpp_2m': 'mixed'}  # of the times, by default; t
 
 # %% ../nbs/06_sampling.ipynb #4429a863
 def predict_noise(model, x, t, c=None, guidance: float = 1., interval: tuple = (0, 1)) -> torch.Tensor:
-    "ε̂ of `model` for images `x` that share the time `t`, guided where `t` lies in `interval`; float32 whatever the weights are."
+    "ε̂ of `model` for images `x` that share the time `t`, guided where `t` lies in `interval`; always float32."
     parameter = next(model.parameters(), None)
     x, times = x if parameter is None else x.to(parameter.dtype), t.expand(len(x)).to(x.device)
     if c is None: return model(x, times).float()
@@ -177,8 +177,7 @@ def predict_noise(model, x, t, c=None, guidance: float = 1., interval: tuple = (
 # %% ../nbs/06_sampling.ipynb #92bbfb5c
 def with_bar(items, total: int):
     "`items`, with fastprogress's bar around them in a notebook."
-    from fastcore.imports import IN_NOTEBOOK
-    if not IN_NOTEBOOK: return items
+    if not in_notebook(): return items
     from fastprogress.fastprogress import progress_bar
     return progress_bar(items, total=total, leave=False)
 
@@ -233,7 +232,8 @@ def sample(
         if given is not None and tuple(given.shape) != tuple(sz):
             raise ValueError(f'{what} must have shape {tuple(sz)}, got {tuple(given.shape)}')
     if mask is not None:
-        if mask.dtype != torch.bool: raise ValueError(f'mask must be bool, True where image is redrawn, got {mask.dtype}')
+        if mask.dtype != torch.bool:
+            raise ValueError(f'mask must be bool, True where image is redrawn, got {mask.dtype}')
         try: mask.expand(sz)
         except RuntimeError: raise ValueError(f'mask {tuple(mask.shape)} does not broadcast to {tuple(sz)}') from None
     if noise is not None and not noise.isfinite().all(): raise ValueError('noise must be finite, got NaN or infinity')

@@ -9,11 +9,13 @@ __all__ = ['SMALL_RECIPE', 'PRESETS', 'mse_loss', 'FashionDDPM', 'ConditionalFas
 # %% ../nbs/07_training.ipynb #d6a89ed5
 import torch
 import torch.nn.functional as F
+from torch.utils.data import RandomSampler
 
 from .data import profile
 from .learner import (AutocastCB, BudgetCB, Callback, DeviceCB, EMACB, GradientClipCB, Learner, MetricsCB,
-                                NaNStopCB, ProgressCB, ScheduleCB, TrainCB, fast_bf16, linear_decay, one_cycle)
+                                NaNStopCB, ProgressCB, ScheduleCB, TrainCB, fast_bf16, linear_decay, one_cycle, unwrap)
 from .noise import expand, noisify, sample_times
+from .unet import ScaledDenoiser, TUnet
 
 # %% ../nbs/07_training.ipynb #07im0007
 def mse_loss(pred: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -36,6 +38,8 @@ class FashionDDPM(TrainCB):
                                     or isinstance(learn.loss_func, torch.nn.MSELoss)):
             raise ValueError('importance=True weighs squared errors: the loss must be mse_loss, or importance=False; '
                              f'got {learn.loss_func}')
+        if getattr(unwrap(learn.model), 'n_classes', None) is not None and type(self) is FashionDDPM:
+            raise ValueError('this model takes labels: train it with conditional_train')
 
     def noise(self, learn):
         "Of the batch's images: noised ones, times and noise."
@@ -64,7 +68,10 @@ class ConditionalFashionDDPM(FashionDDPM):
 
     def before_fit(self, learn):
         super().before_fit(learn)
-        self.null = getattr(learn.model, 'null_label', None)
+        bare = unwrap(learn.model)
+        if isinstance(bare, (TUnet, ScaledDenoiser)) and getattr(bare, 'n_classes', None) is None:
+            raise ValueError('this model knows no classes: train it with train')
+        self.null = getattr(bare, 'null_label', None)
         if self.label_dropout and self.null is None:
             raise ValueError(f'label_dropout={self.label_dropout} needs a model with a null class (null_class=True)')
 
@@ -79,14 +86,16 @@ class ConditionalFashionDDPM(FashionDDPM):
 @torch.no_grad()
 def eps_loss(
     model,  # predicts ε: `model(x, t)`, or `model(x, t, c)`
-    batches,  # a `TensorBatches` that is not shuffled: the 10,000 test images, for the published figure
+    batches,  # `(images, labels)`, not shuffled: the 10,000 test images, for the published figure
     conditional: bool = None,  # does the model take labels? By default: has it `n_classes`?
     seed: int = 0,  # of times and noise
 ) -> float:  # mean squared error of the predicted noise
     "The yardstick: mean of (ε̂ - ε)² over all images, stratified times, fixed seed, eval mode."
-    if conditional is None: conditional = getattr(model, 'n_classes', None) is not None
-    device, was_training = next(model.parameters()).device, model.training
-    n = len(batches.images)
+    if conditional is None: conditional = getattr(unwrap(model), 'n_classes', None) is not None
+    if getattr(batches, 'shuffle', False) or isinstance(getattr(batches, 'sampler', None), RandomSampler):
+        raise ValueError('batches are shuffled, so that the loss would change from call to call: give dls.valid')
+    like, was_training = next(model.parameters()), model.training
+    n = len(batches.images) if hasattr(batches, 'images') else sum(len(c) for _, c in batches)
     generator = torch.Generator().manual_seed(seed)
     times = (torch.randperm(n, generator=generator) + torch.rand(n, generator=generator)) / n
     total, done = 0., 0
@@ -94,8 +103,8 @@ def eps_loss(
     try:
         for x0, c in batches:
             (x_t, t), eps = noisify(x0.cpu(), times[done:done + len(x0)], generator=generator)
-            labels = [c.to(device)] if conditional else []
-            pred = model(x_t.to(device), t.to(device), *labels).float().cpu()
+            labels = [c.to(like.device)] if conditional else []
+            pred = model(x_t.to(like), t.to(like.device), *labels).float().cpu()
             total, done = total + (pred - eps).square().mean((1, 2, 3)).double().sum().item(), done + len(x0)
     finally: model.train(was_training)
     return total / done
@@ -121,23 +130,40 @@ def orthogonalise(
 class Muon(torch.optim.AdamW):
     "Muon for the matrices, AdamW for the rest (Jordan et al. 2024; step length of Liu et al. 2025)."
     def __init__(self,
-        params,  # of a model
+        params,  # of a model; or groups of them, dicts with `params` and what is their own, such as `lr`
         lr: float,  # learning rate of both
         *,
         momentum: float = .95,  # of the matrices
         weight_decay: float = .01,  # of both
     ):
-        params = list(params)
-        matrices = [p for p in params if p.ndim > 1 and min(len(p), p[0].numel()) >= 16]
-        chosen = {id(p) for p in matrices}
-        super().__init__([dict(params=matrices), dict(params=[p for p in params if id(p) not in chosen])], lr=lr,
-                         eps=1e-5, betas=(.9, .99), weight_decay=weight_decay)
+        given, groups = list(params), []
+        for group in given if given and isinstance(given[0], dict) else [dict(params=given)]:
+            ps = list(group['params'])
+            matrices = [p for p in ps if p.ndim > 1 and min(len(p), p[0].numel()) >= 16]
+            chosen = {id(p) for p in matrices}
+            groups += [dict(group, params=matrices, matrices=True),
+                       dict(group, params=[p for p in ps if id(p) not in chosen], matrices=False)]
+        super().__init__([g for g in groups if g['params']], lr=lr, eps=1e-5, betas=(.9, .99),
+                         weight_decay=weight_decay)
         self.momentum = momentum
 
     @torch.no_grad()
-    def step(self):
-        groups, shapes = self.param_groups, {}
-        for p in groups[0]['params']:
+    def step(self, closure=None):
+        if closure is not None:
+            with torch.enable_grad(): loss = closure()
+        for group in self.param_groups:
+            if group['matrices']: self.move(group)
+        groups = self.param_groups
+        try:
+            self.param_groups = [group for group in groups if not group['matrices']]
+            super().step()
+        finally: self.param_groups = groups
+        return None if closure is None else loss
+
+    def move(self, group: dict):
+        "Move the matrices of a group, all of one shape together."
+        shapes = {}
+        for p in group['params']:
             if p.grad is not None: shapes.setdefault((len(p), p[0].numel()), []).append(p)
         for shape, ps in shapes.items():
             for p in ps:
@@ -148,12 +174,8 @@ class Muon(torch.optim.AdamW):
             stack = torch.stack([m.flatten(1) for m in ahead])                   # (k, rows, columns)
             if fast_bf16(stack.device): stack = stack.bfloat16()
             moves = [m.view_as(p) for m, p in zip(orthogonalise(stack).float(), ps)]
-            torch._foreach_mul_(ps, 1 - groups[0]['lr'] * groups[0]['weight_decay'])
-            torch._foreach_add_(ps, moves, alpha=-groups[0]['lr'] * .2 * max(shape)**.5)
-        try:
-            self.param_groups = groups[1:]
-            super().step()
-        finally: self.param_groups = groups
+            torch._foreach_mul_(ps, 1 - group['lr'] * group['weight_decay'])
+            torch._foreach_add_(ps, moves, alpha=-group['lr'] * .2 * max(shape)**.5)
 
 # %% ../nbs/07_training.ipynb #f6c17a29
 SMALL_RECIPE = dict(schedule=linear_decay, optimiser=Muon, importance=True)  # what learns most in few rounds
@@ -228,6 +250,6 @@ def conditional_train(
     **options,  # `schedule`, `minutes`, `device`, `ema`, `optimiser`, `bf16`, as in `fit`
 ):  # the trained model
     "Train a class-conditional model, showing a bar, a live plot and the table `loss epoch train`."
-    if label_dropout is None: label_dropout = 0. if getattr(model, 'null_label', None) is None else .1
+    if label_dropout is None: label_dropout = 0. if getattr(unwrap(model), 'null_label', None) is None else .1
     task = ConditionalFashionDDPM(label_dropout=label_dropout, importance=importance)
     return fit(task, model, dls, lr, n_epochs, extra_cbs, loss_fn, **options)
