@@ -32,7 +32,8 @@ def compute(func, args, kwargs):
     leaves, name = tree_leaves((args, kwargs)), func._schema.name
     second = [v for v in leaves if isinstance(v, SecondTensor)]
     first = [v for v in leaves if isinstance(v, torch.Tensor) and not isinstance(v, SecondTensor) and v.ndim]
-    if second and first and name not in MAY_MIX: raise RuntimeError(f'{name}: tensors on {SECOND} and on {first[0].device}')
+    if second and first and name not in MAY_MIX:
+        raise RuntimeError(f'{name}: tensors on {SECOND} and on {first[0].device}')
     there = bool(second)
     if kwargs.get('device') is not None: there = torch.device(kwargs['device']).type == SECOND
     def bare(v):
@@ -58,6 +59,7 @@ if __name__ == '__main__':
         try: x + torch.ones(2)
         except RuntimeError: pass
         else: sys.exit('the second device lets tensors be mixed')
-        results = {path: test_nb(Path(path).absolute(), basepath=Path(__file__).parent.parent)[0] for path in sys.argv[1:]}
+        root = Path(__file__).parent.parent
+        results = {path: test_nb(Path(path).absolute(), basepath=root)[0] for path in sys.argv[1:]}
     for path, good in results.items(): print(path, 'runs on a second device' if good else 'FAILS on a second device')
     sys.exit(not all(results.values()))

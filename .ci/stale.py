@@ -13,7 +13,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-UNFINISHED = re.compile(r'(?i)\bto be (computed|written|measured)\b|not measured yet|\bso far that\b|\bTODO\b|\bFIXME\b')
+UNFINISHED = re.compile(r'(?i)\bto be (computed|written|measured)\b|not measured yet|\bso far that\b|\b(TODO|FIXME)\b')
 root = Path(__file__).parent.parent
 
 def text(cell) -> str:
@@ -36,7 +36,8 @@ def differences(path: Path) -> list:
     for cell in stored.cells:
         said = cell.source if cell.cell_type == 'markdown' else text(cell)
         if found := UNFINISHED.search(said): pages.append(f'unfinished: "{found.group(0)}"')
-    try: NotebookClient(fresh, timeout=1800, kernel_name='python3', resources={'metadata': {'path': path.parent}}).execute()
+    client = NotebookClient(fresh, timeout=1800, kernel_name='python3', resources={'metadata': {'path': path.parent}})
+    try: client.execute()
     except CellExecutionError as e: return [*pages, f'fails: {e.ename}: {e.evalue[:500]}']
     sized = any(re.search(r'\bpreset\(\)', cell.source) for cell in stored.cells)
     for old, new in zip(stored.cells, fresh.cells):

@@ -38,7 +38,7 @@ def wait(device):
     if device.type != 'cpu': getattr(torch, device.type).synchronize()
 
 def matmul_rate(dtype, device) -> float:
-    "Best of eight, in GFLOP/s, of the largest product that takes up to some 10 ms: bfloat16 crawls where it is emulated."
+    "Best of eight, in GFLOP/s, of the largest product that takes up to some 10 ms: emulated bfloat16 crawls."
     n, largest = 128, 2048 if device.type == 'cpu' else 8192
     while True:
         a, best = torch.randn(n, n, device=device).to(dtype), 0.
