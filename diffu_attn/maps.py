@@ -131,7 +131,7 @@ def show_attention(
             ax.add_patch(plt.Rectangle(*box, fill=False, edgecolor='white', linewidth=1.2))
         for head, ax in enumerate(line[1:]):
             looked = maps[head, row * side + column].view(side, side)
-            ax.imshow(looked, cmap='magma', alpha=.75, extent=(-.5, w - .5, h - .5, -.5), vmin=0)
+            ax.imshow(looked.numpy(), cmap='magma', alpha=.75, extent=(-.5, w - .5, h - .5, -.5), vmin=0)
             if not i: ax.set_title(f'head {head}', fontsize=8)
         if titles is not None:
             line[0].text(-.1, .5, titles[i], transform=line[0].transAxes, ha='right', va='center', fontsize=8)

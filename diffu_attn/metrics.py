@@ -200,7 +200,7 @@ def plot_confusion(
         raise ValueError(f'{len(names)} names need as many rows and columns, got {tuple(counts.shape)}')
     share = 100 * counts / counts.sum(1, keepdim=True).clamp_min(1)
     fig, ax = plt.subplots(figsize=(5.2, 4.6))
-    ax.imshow(share, cmap='Greys', vmin=0, vmax=100)
+    ax.imshow(share.numpy(), cmap='Greys', vmin=0, vmax=100)
     for i, row in enumerate(share.tolist()):
         for j, v in enumerate(row):
             if v >= .5:

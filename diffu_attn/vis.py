@@ -59,8 +59,8 @@ def show_image(
     if x.ndim != 3 or len(x) not in (1, 3):
         raise ValueError(f'an image must be (1 or 3, h, w) or (h, w), got {tuple(x.shape)}')
     if ax is None: ax = plt.subplots(figsize=(imsize * x.shape[2] / x.shape[1], imsize))[1]
-    pixels = to_uint8(x)
-    ax.imshow(pixels[0] if len(x) == 1 else pixels.permute(1, 2, 0), cmap='gray', vmin=0, vmax=255)
+    pixels = to_uint8(x).numpy()
+    ax.imshow(pixels[0] if len(x) == 1 else pixels.transpose(1, 2, 0), cmap='gray', vmin=0, vmax=255)
     ax.axis('off')
     if title is not None: ax.set_title(title, fontsize=9)
     return ax
