@@ -2,7 +2,8 @@
 
 Compared is the text that a cell prints or returns, with decimals left out: they come from clocks, processors and
 rounding. A notebook that asks for the size of the run, `preset()`, was stored at another one, so that there whole
-numbers are left out, too. A cell whose text depends on clock or size even so says it, in a comment: `# depends on ...`.
+numbers are left out, too. A cell whose text depends on clock, processor or size even so says it in a comment, with the
+words "depends on the".
 What the pages say of work that is not done is found as well.
 """
 import json, os, re, sys
@@ -24,6 +25,7 @@ def text(cell) -> str:
 
 def essence(said: str, sized: bool) -> str:
     "`said` without what may change: digests, decimals, with `sized` all numbers, and white space."
+    said = re.sub(r'<Figure size .*?>|<.*? object at 0x\w+>', '', said)
     said = re.sub(r'\b(?=\w*\d)[0-9a-f]{12,}\b', '#', said)
     said = re.sub(r'[-+]?\b\d[\d,]*(\.\d*(e[-+]?\d+)?|e[-+]?\d+)|[-+]?\.\d+', '#', said)
     if sized: said = re.sub(r'[-+]?\b\d[\d,]*', '#', said)
@@ -36,18 +38,20 @@ def differences(path: Path) -> list:
     for cell in stored.cells:
         said = cell.source if cell.cell_type == 'markdown' else text(cell)
         if found := UNFINISHED.search(said): pages.append(f'unfinished: "{found.group(0)}"')
-    client = NotebookClient(fresh, timeout=1800, kernel_name='python3', resources={'metadata': {'path': path.parent}})
+    client = NotebookClient(fresh, timeout=1800, kernel_name='python3', resources={'metadata': {'path': path.parent}},
+                            extra_arguments=['--IPKernelApp.log_level=40'])
     try: client.execute()
     except CellExecutionError as e: return [*pages, f'fails: {e.ename}: {e.evalue[:500]}']
     sized = any(re.search(r'\bpreset\(\)', cell.source) for cell in stored.cells)
     for old, new in zip(stored.cells, fresh.cells):
-        if old.cell_type != 'code' or '# depends on the ' in old.source: continue
+        if old.cell_type != 'code' or re.search('#.* depends on the ', old.source): continue
         a, b = text(old), text(new)
         if essence(a, sized) != essence(b, sized): pages.append(f'cell {old.id} shows\n{a}\nand prints now\n{b}')
     return pages
 
 if __name__ == '__main__':
     os.environ.update(DIFFU_ATTN_PROFILE='test', OMP_NUM_THREADS='1', PYTHONPATH=str(root))
+    os.environ.pop('MPLBACKEND', None)                                           # pictures go where a notebook has them
     paths = [Path(p) for p in sys.argv[1:]] or sorted((root / 'nbs').glob('*.ipynb'))
     stale = 0
     with ThreadPoolExecutor(os.cpu_count()) as pool:
