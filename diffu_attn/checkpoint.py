@@ -6,7 +6,7 @@
 __all__ = ['write_checkpoint', 'read_checkpoint', 'checkpoints', 'Stopped', 'CheckpointCB']
 
 # %% ../nbs/03a_checkpoint.ipynb #bcf46870
-import hashlib, json, os, signal, threading, time, warnings
+import hashlib, json, math, os, signal, threading, time, warnings
 from pathlib import Path
 
 import torch
@@ -127,7 +127,8 @@ class CheckpointCB(Callback):
         about = {k: unpack(pack(v, {}), {}) for k, v in self.about.items()}          # a path is text by now
         return dict(about, n_epochs=learn.n_epochs, lr=learn.lr, batches=len(learn.dls.train),
                     callbacks=[type(cb).__name__ for cb in learn.cbs],
-                    optimiser=[type(learn.opt).__name__, [len(g['params']) for g in learn.opt.param_groups]],
+                    optimiser=[type(learn.opt).__name__, [len(g['params']) for g in learn.opt.param_groups],
+                               {k: v for k, v in learn.opt.defaults.items() if isinstance(v, (bool, int, float, tuple))}],
                     weights=[[k, list(v.shape)] for k, v in learn.model.state_dict().items()])
 
     def before_fit(self, learn):
@@ -207,7 +208,8 @@ class CheckpointCB(Callback):
         try: write_checkpoint(self.folder, state)
         except OSError as e: warnings.warn(f'no checkpoint was written: {e}; the run goes on', stacklevel=2)
         self.saved = time.monotonic()
-        there, evaluations = checkpoints(self.folder), [r for r in learn.history if r['train'] == 'eval']
+        there, evaluations = checkpoints(self.folder), [r for r in learn.history
+                                                        if r['train'] == 'eval' and not math.isnan(r['loss'])]
         best = min(evaluations, key=lambda r: r['loss'])['epoch'] if evaluations else -1
         stay = there[-self.keep:] + [p for p in there if int(p.name[:6]) == best][-1:]
         for path in there:

@@ -165,7 +165,7 @@ class DeviceCB(Callback):
         if hasattr(learn.dls, 'to'): self.dls, learn.dls = learn.dls, learn.dls.to(self.device)
     def before_batch(self, learn):
         check_batch(learn.batch)
-        learn.batch = tuple(b.to(self.device) for b in learn.batch)
+        learn.batch = tuple(b.to(self.device) if hasattr(b, 'to') else b for b in learn.batch)
     def cleanup_fit(self, learn):
         if self.dls is not None: self.dls, learn.dls = None, self.dls
 
@@ -333,9 +333,13 @@ class EMACB(Callback):
 
 # %% ../nbs/03_learner.ipynb #fdcbaae8
 class GradientClipCB(Callback):
-    "Scale the gradient down to norm `max_norm` where it is longer."
+    "Scale the gradient down to norm `max_norm` where it is longer; raise `FloatingPointError` where it is no number."
     def __init__(self, max_norm: float = 1.): self.max_norm = max_norm
-    def after_backward(self, learn): torch.nn.utils.clip_grad_norm_(learn.model.parameters(), self.max_norm)
+    def after_backward(self, learn):
+        norm = torch.nn.utils.clip_grad_norm_(learn.model.parameters(), self.max_norm)
+        if not norm.isfinite():                                                  # scaled, it would make all weights NaN
+            raise FloatingPointError(f'the gradient became {norm} in epoch {learn.epoch}, batch {learn.i}, at a loss of '
+                                     f'{learn.loss:.4g}; the weights are those before it')
 
 class NaNStopCB(Callback):
     "Raise `FloatingPointError` at a training loss that is NaN or infinite, before it reaches the weights."
@@ -388,6 +392,7 @@ def lr_find(
     state, lr, cbs, finder = copy.deepcopy(learn.model.state_dict()), learn.lr, learn.cbs, LRFinderCB(gamma)
     learn.lr, learn.cbs = start, [cb for cb in cbs if cb.in_search]
     try: learn.fit(max_epochs, cbs=[finder], valid=False)
+    except FloatingPointError: pass                                              # where numbers end, so does the search
     finally:
         learn.lr, learn.cbs = lr, cbs
         learn.model.load_state_dict(state)

@@ -29,7 +29,7 @@ def attention_layers(
     model: torch.nn.Module,  # a network of this package, wrapped or not
 ) -> dict:  # name of the block: its attention
     "Where a network attends."
-    return {name.split('.attn')[0].removeprefix('net.'): m for name, m in model.named_modules()
+    return {name.split('.attn')[0].removeprefix('net.'): m for name, m in unwrap(model).named_modules()
             if isinstance(m, MultiheadSelfAttention1D)}
 
 class AttentionMaps(dict):
@@ -74,7 +74,7 @@ def record_attention(
 ):  # yields an `AttentionMaps`, which is filled when the recording ends
     "Record who looks at whom in every evaluation; changes no result."
     net, maps = unwrap(model), AttentionMaps(limit_mb)
-    if net._compiled_call_impl is not None or isinstance(model, torch._dynamo.OptimizedModule):
+    if any(hasattr(m, '_orig_mod') or m._compiled_call_impl is not None for m in model.modules()):
         raise ValueError('nothing can be recorded in a compiled network: record the one that was compiled, '
                          'unwrap(model)')
     there = attention_layers(net)

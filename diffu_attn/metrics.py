@@ -162,12 +162,13 @@ def prdc(
     if real_radii is None: real_radii = radii(real, k, bs)
     fake_radii, balls, recalled, covered = radii(fake, k, bs), torch.zeros(len(fake)), 0, 0
     exact = min(real_radii.min(), fake_radii.min()).item() < _NEAR               # images that are there k times
+    closer = torch.le if exact else torch.lt                                     # a ball of radius 0 holds its centre
     for rows, r in zip(real.split(bs), real_radii.split(bs)):
         distance = _distances(rows, fake, exact)                                        # (bs, m)
-        inside = distance <= r[:, None]
+        inside = closer(distance, r[:, None])
         balls += inside.sum(0)
         covered += inside.any(1).sum().item()
-        recalled += (distance <= fake_radii).any(1).sum().item()
+        recalled += closer(distance, fake_radii).any(1).sum().item()
     return dict(precision=(balls > 0).float().mean().item(), recall=recalled / len(real),
                 density=balls.mean().item() / k, coverage=covered / len(real))
 
@@ -187,6 +188,8 @@ def confusion(
 ) -> torch.Tensor:  # counts `(n_classes, n_classes)`, row: asked for, column: seen
     "Confusion matrix."
     check_labels(labels, len(predicted), n_classes)
+    check_labels(predicted, len(labels), n_classes)
+    labels, predicted = labels.long(), predicted.long()                          # bytes would run over
     return torch.bincount(labels * n_classes + predicted, minlength=n_classes**2).reshape(n_classes, n_classes)
 
 def plot_confusion(

@@ -52,6 +52,7 @@ def noisify(
     generator: torch.Generator = None,  # source of randomness; torch's global one by default
 ) -> tuple:  # ((x_t, t), ε), shapes ((`(b, c, h, w)`, `(b,)`), `(b, c, h, w)`)
     "Noise `x0` to time `t`; raises `ValueError` where `t` isn't one time in [0, 1] an image (Ho et al. 2020, eq. 4)."
+    if not x0.is_floating_point(): raise ValueError(f'images must be floats in [-0.5, 0.5], got {x0.dtype}')
     if t is None: t = sample_times(len(x0), x0.device, generator)
     check_times(t, x0)
     source = generator.device if generator is not None else x0.device

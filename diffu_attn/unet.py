@@ -194,7 +194,8 @@ class TUnet(nn.Module):
 
     def check(self, x: torch.Tensor, t: torch.Tensor):
         "Refuse what the network can't take, before any compute."
-        if x.ndim != 4: raise ValueError(f'images must be (b, c, h, w), got shape {tuple(x.shape)}')
+        if x.ndim != 4 or not x.shape[0]:
+            raise ValueError(f'images must be (b, c, h, w) with b of at least 1, got {tuple(x.shape)}')
         if x.shape[1] != self.color_channels:
             raise ValueError(f'the model takes {self.color_channels} channels, the images have {x.shape[1]}')
         for side in x.shape[2:]:

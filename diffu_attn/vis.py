@@ -119,7 +119,7 @@ def save_animation(
     history: list,  # batches of images `(b, c, h, w)` in [-0.5, 0.5], or bytes, one a frame
     path: str,  # where to write, ending in .gif; `~` is the home folder
     ncols: int = None,  # images in a row
-    fps: float = 12,  # frames a second, up to 100
+    fps: float = 12,  # frames a second, up to 100; a frame lasts whole hundredths of a second
     hold: int = 12,  # how many frames the last one stays
 ) -> str:  # `path`
     "Write a denoising run as an animated GIF."
@@ -129,5 +129,5 @@ def save_animation(
     if not frames: raise ValueError('history is empty: there is nothing to animate')
     images = [Image.fromarray((f[0] if len(f) == 1 else f.permute(1, 2, 0)).numpy()) for f in frames]
     images[0].save(os.path.expanduser(path), save_all=True, append_images=images[1:] + [images[-1]] * hold,
-                   duration=round(1000 / fps), loop=0)
+                   duration=10 * round(100 / fps), loop=0)
     return path
