@@ -27,7 +27,7 @@ def essence(said: str, sized: bool) -> str:
     "`said` without what may change: digests, decimals, with `sized` all numbers, and white space."
     said = re.sub(r'<Figure size .*?>|<.*? object at 0x\w+>', '', said)
     said = re.sub(r'\b(?=\w*\d)[0-9a-f]{12,}\b', '#', said)
-    said = re.sub(r'[-+]?\b\d[\d,]*(\.\d*(e[-+]?\d+)?|e[-+]?\d+)|[-+]?\.\d+', '#', said)
+    said = re.sub(r'[-+]?\b\d[\d,]*(\.\d+(e[-+]?\d+)?|e[-+]?\d+)|[-+]?\.\d+', '#', said)
     if sized: said = re.sub(r'[-+]?\b\d[\d,]*', '#', said)
     return re.sub(r'\s+', ' ', said).strip()
 

@@ -122,13 +122,17 @@ class CheckpointCB(Callback):
             raise ValueError(f'keep must be a whole number of at least 1, got {keep}')
         self.folder, self.every, self.keep, self.about = Path(folder).expanduser(), every, keep, about or {}
 
+    def settings(self, group: dict) -> dict:
+        "What makes a group of weights what it is; its learning rate moves."
+        return {k: len(v) if k == 'params' else v for k, v in group.items()
+                if k == 'params' or k not in ('lr', 'initial_lr') and isinstance(v, (bool, int, float, tuple, list))}
+
     def identity(self, learn) -> dict:
         "What a run must share with the one that it goes on from."
         about = {k: unpack(pack(v, {}), {}) for k, v in self.about.items()}          # a path is text by now
         return dict(about, n_epochs=learn.n_epochs, lr=learn.lr, batches=len(learn.dls.train),
                     callbacks=[type(cb).__name__ for cb in learn.cbs],
-                    optimiser=[type(learn.opt).__name__, [len(g['params']) for g in learn.opt.param_groups],
-                               {k: v for k, v in learn.opt.defaults.items() if isinstance(v, (bool, int, float, tuple))}],
+                    optimiser=[type(learn.opt).__name__, [self.settings(group) for group in learn.opt.param_groups]],
                     weights=[[k, list(v.shape)] for k, v in learn.model.state_dict().items()])
 
     def before_fit(self, learn):

@@ -7,7 +7,7 @@ __all__ = ['CLASSES', 'FILES', 'SYSTEM', 'HUB', 'SAMPLE', 'read_idx', 'from_samp
            'DataLoaders', 'get_fashion_dls', 'fashion_dataset']
 
 # %% ../nbs/02_data.ipynb #3629373a
-import gzip, hashlib, json, os, struct, threading, warnings, zlib
+import copy, gzip, hashlib, json, os, ssl, struct, threading, warnings, zlib
 from concurrent.futures import Future
 from functools import cache
 from numbers import Integral
@@ -91,32 +91,46 @@ def downloaded() -> dict:
     "The Arrow files that `datasets` keeps of an earlier download: {split: path}; empty where there are none."
     home = os.environ.get('HF_HOME') or Path(os.environ.get('XDG_CACHE_HOME') or '~/.cache') / 'huggingface'
     cached = Path(os.environ.get('HF_DATASETS_CACHE') or Path(home) / 'datasets').expanduser()
-    found = {s: p for p in sorted(cached.glob(f'{HUB.replace("/", "___")}/*/*/*/fashion_mnist-*.arrow'))
-             for s in ('train', 'test') if p.stem.endswith(s) and p.parent.suffix != '.incomplete'}
-    return found if len(found) == 2 else {}
+    for folder in cached.glob(f'{HUB.replace("/", "___")}/*/*/*'):
+        found = {s: folder / f'fashion_mnist-{s}.arrow' for s in ('train', 'test')}
+        if folder.suffix != '.incomplete' and all(p.is_file() for p in found.values()): return found
+    return {}
 
 def ask_hub():
     "Raise an error unless the hub says within `HUB_SECONDS` that it has the dataset."
     def ask():
-        url = f'{os.environ.get("HF_ENDPOINT") or "https://huggingface.co"}/api/datasets/{HUB}'
+        url = f'{(os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")}/api/datasets/{HUB}'
         try:
-            with urlopen(url, timeout=HUB_SECONDS) as reply: answer.set_result(json.load(reply)['id'])
+            import certifi                                                       # comes with `datasets`, which trusts it
+            trusted = os.environ.get('REQUESTS_CA_BUNDLE') or os.environ.get('SSL_CERT_FILE') or certifi.where()
+            context = ssl.create_default_context(cafile=trusted)
+            with urlopen(url, timeout=HUB_SECONDS, context=context) as reply: answer.set_result(json.load(reply)['id'])
         except Exception as e: answer.set_exception(e)
     answer = Future()
     threading.Thread(target=ask, daemon=True).start()                            # looking up a name knows no time limit
     answer.result(HUB_SECONDS)
 
+def read_download() -> dict:
+    "What was downloaded before; raises `FileNotFoundError` where nothing was."
+    if not (paths := downloaded()): raise FileNotFoundError
+    from datasets import Dataset
+    return {s: Dataset.from_file(str(p)) for s, p in paths.items()}
+
+def from_hub() -> dict:
+    "The hub's copy, where the hub answers."
+    ask_hub()
+    from datasets import load_dataset
+    return load_dataset(HUB)
+
 @cache
 def through_datasets(ask: bool) -> tuple:
     "(Fashion-MNIST from an earlier download or, with `ask`, from the hub; or None, and why): once a process."
-    try:
-        from_disk = downloaded()
-        if not (from_disk or ask): return None, 'not asked'
-        if not from_disk: ask_hub()
-        from datasets import Dataset, load_dataset
-        ds = {s: Dataset.from_file(str(p)) for s, p in from_disk.items()} if from_disk else load_dataset(HUB)
-        return to_tensors(ds), ''
-    except Exception as e: return None, type(e).__name__  # no network, no dataset, no `datasets`: all the same here
+    reason = 'not asked'
+    for source in [read_download, from_hub] if ask else [read_download]:
+        try: return to_tensors(source()), ''
+        except FileNotFoundError: pass                                           # nothing was downloaded before
+        except Exception as e: reason = type(e).__name__                         # no network, no dataset, no `datasets`
+    return None, reason
 
 def profile() -> str:
     "The size to run at: `DIFFU_ATTN_PROFILE`, or else `test` under nbdev_test and `laptop` elsewhere."
@@ -181,7 +195,9 @@ class TensorBatches:
 
     def to(self, device):
         "The same batches on `device`; these stay where they are."
-        return type(self)(self.images.to(device), self.labels.to(device), self.bs, self.shuffle)
+        moved = copy.copy(self)
+        moved.images, moved.labels = self.images.to(device), self.labels.to(device)
+        return moved
 
 class DataLoaders:
     "A training and a validation set of batches."
@@ -189,12 +205,14 @@ class DataLoaders:
 
     def to(self, device):
         "Both on `device`, where they can be moved; these stay where they are."
-        return type(self)(*(b.to(device) if hasattr(b, 'to') else b for b in (self.train, self.valid)))
+        moved = copy.copy(self)
+        moved.train, moved.valid = (b.to(device) if hasattr(b, 'to') else b for b in (self.train, self.valid))
+        return moved
 
 def get_fashion_dls(
     bs: int,  # images in a batch
     *,
-    path: str = None,  # folder of the four IDX files; by default wherever they are found
+    path: str = None,  # folder of the four IDX files, or 'sample'; by default wherever they are found
     n: int = None,  # use only the first n images of each split
 ) -> DataLoaders:  # train (shuffled) and valid (the test split), images `(bs, 1, 32, 32)` in [-0.5, 0.5]
     "Fashion-MNIST, resized to 32x32, ready to train on."
@@ -205,7 +223,7 @@ def get_fashion_dls(
 
 # %% ../nbs/02_data.ipynb #ca124630
 def fashion_dataset(
-    path: str = None,  # folder of the four IDX files; by default wherever they are found
+    path: str = None,  # folder of the four IDX files, or 'sample'; by default wherever they are found
     n: int = None,  # use only the first n images of each split
 ):  # `datasets.DatasetDict` with splits train and test, features image (28x28) and label
     "Fashion-MNIST as a `datasets.DatasetDict`."

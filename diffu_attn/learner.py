@@ -100,7 +100,7 @@ class Learner:
         for name in ['train'] * train + ['valid'] * valid:
             try: n = len(getattr(self.dls, name))
             except (AttributeError, TypeError): n = None
-            if n is None: raise ValueError(f'dls.{name} must be batches with a length, such as a DataLoader of a map')
+            if n is None: raise ValueError(f'dls.{name} must be batches with a length, such as a DataLoader of a map-style dataset')
             if n < 1: raise ValueError(f'dls.{name} holds no batches: there are fewer images than a batch takes')
         lasting = self.cbs
         self.cbs = self.checked([*lasting, *cbs])
@@ -162,7 +162,7 @@ class DeviceCB(Callback):
     def before_fit(self, learn):
         flat = all(p.ndim < 5 for p in learn.model.parameters())                     # only pictures have such an order
         learn.model.to(self.device, memory_format=torch.channels_last if flat else torch.preserve_format)
-        if hasattr(learn.dls, 'to'): self.dls, learn.dls = learn.dls, learn.dls.to(self.device)
+        if hasattr(learn.dls, 'to'): self.dls, learn.dls = learn.dls, learn.dls.to(self.device) or learn.dls
     def before_batch(self, learn):
         check_batch(learn.batch)
         learn.batch = tuple(b.to(self.device) if hasattr(b, 'to') else b for b in learn.batch)
@@ -392,7 +392,8 @@ def lr_find(
     state, lr, cbs, finder = copy.deepcopy(learn.model.state_dict()), learn.lr, learn.cbs, LRFinderCB(gamma)
     learn.lr, learn.cbs = start, [cb for cb in cbs if cb.in_search]
     try: learn.fit(max_epochs, cbs=[finder], valid=False)
-    except FloatingPointError: pass                                              # where numbers end, so does the search
+    except FloatingPointError:                                                   # where numbers end, so does the search
+        if not finder.lrs: raise
     finally:
         learn.lr, learn.cbs = lr, cbs
         learn.model.load_state_dict(state)

@@ -75,8 +75,7 @@ def record_attention(
     "Record who looks at whom in every evaluation; changes no result."
     net, maps = unwrap(model), AttentionMaps(limit_mb)
     if any(hasattr(m, '_orig_mod') or m._compiled_call_impl is not None for m in model.modules()):
-        raise ValueError('nothing can be recorded in a compiled network: record the one that was compiled, '
-                         'unwrap(model)')
+        raise ValueError('nothing can be recorded in a compiled network: record one that was not compiled')
     there = attention_layers(net)
     layers = list(there) if layers is None else list(layers)
     if not there: raise ValueError(f'there is no attention in this {type(net).__name__}')

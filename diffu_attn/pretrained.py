@@ -18,8 +18,9 @@ from .learner import unwrap
 
 # %% ../nbs/08_pretrained.ipynb #c1093146
 def structure(model) -> dict:
-    "Name and type of all modules of a network."
-    return {name: type(m).__name__ for name, m in model.named_modules()}
+    "Type of all modules below a network, and shape of all that a file holds, by name."
+    types = {name: type(m).__name__ for name, m in model.named_modules() if name}
+    return types | {name: tuple(v.shape) for name, v in model.state_dict().items()}
 
 def digest(weights: dict, *texts) -> str:
     "SHA-256 of tensors, their names, and texts."
@@ -48,14 +49,15 @@ def save_model(
         raise ValueError(f'a {type(model).__name__} has no config: only models of build_model can be saved')
     if not path.parent.is_dir(): raise FileNotFoundError(f'no folder {path.parent}')
     try:
-        with torch.device('meta'): other = structure(build(config))
+        with torch.device('meta'): other = build(config)
     except (TypeError, KeyError, ValueError) as e:
         raise ValueError(f'the configuration of this {type(model).__name__} builds no network ({e}): give the `build` '
                          'that load_model will be given') from None
-    for name, kind in structure(model).items():
-        if other.get(name) != kind and name:                                     # '' is the network itself
-            raise ValueError(f'{name} is a {kind}, but the configuration of the model builds {other.get(name)} there: '
-                             'it would be another network when it is loaded')
+    has, wants = structure(model), structure(other)
+    for name in {**has, **wants}:
+        if has.get(name) != wants.get(name):
+            raise ValueError(f'{name} is {has.get(name)} in the model, but {wants.get(name)} in what its configuration '
+                             'builds: it would be another network when it is loaded')
     weights = {}
     for name, v in model.state_dict().items():
         kept = v.detach().to('cpu', dtype if v.is_floating_point() else v.dtype).contiguous()
@@ -84,7 +86,7 @@ def load_model(
         with safe_open(path, 'pt') as f: about, weights = f.metadata() or {}, {k: f.get_tensor(k) for k in f.keys()}
         config, card = json.loads(about['config']), json.loads(about.get('card', '{}'))
         if sum(config.get('n_blocks', [])) > len(weights): raise ValueError('more blocks than tensors')
-        if about.get('sha256', '') not in ('', digest(weights, about['config'], about['card'])):
+        if about.get('sha256', '') not in ('', digest(weights, about['config'], about.get('card', '{}'))):
             raise ValueError('it was altered: its content does not match its digest')
         for name, v in weights.items():
             if not v.isfinite().all(): raise ValueError(f'{name} holds NaN or infinity')

@@ -249,8 +249,11 @@ def sample(
     image, mask, c = (v if v is None else v.to(device) for v in (image, mask, c))
     fresh = lambda: draw_noise(generators, sz[1:]).to(device)
 
+    finite = torch.ones((), dtype=torch.bool, device=device)
+
     def denoise(x, t):
         eps = predict_noise(model, x, t, c, guidance, guidance_interval)
+        finite.logical_and_(eps.isfinite().all())                                # seen before anything is clamped
         x0 = denoisify(x, eps, t.expand(len(x)).to(device)).clamp(-.5, .5)
         return x0 if mask is None else torch.where(mask, x0, image)
 
@@ -264,7 +267,7 @@ def sample(
             history = list(with_bar(sampler(denoise, x, times, fresh), len(times) - 1))
     finally: model.to(home).train(was_training)
     history[-1] = history[-1].clamp(-.5, .5)
-    if not history[-1].isfinite().all():
+    if not finite:
         raise FloatingPointError('the model predicts NaN or infinity: its weights are broken, or too large for their '
                                  'type')
     return history[-1], history

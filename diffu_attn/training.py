@@ -146,14 +146,13 @@ class Muon(torch.optim.AdamW):
     ):
         given, groups = list(params), []
         for group in given if given and isinstance(given[0], dict) else [dict(params=given)]:
-            ps = list(group['params'])
+            ps = [group['params']] if isinstance(group['params'], torch.Tensor) else list(group['params'])
             matrices = [p for p in ps if p.ndim > 1 and min(len(p), p[0].numel()) >= 16]
             chosen = {id(p) for p in matrices}
-            groups += [dict(group, params=matrices, matrices=True),
+            groups += [{'momentum': momentum, **group, 'params': matrices, 'matrices': True},
                        dict(group, params=[p for p in ps if id(p) not in chosen], matrices=False)]
         super().__init__([g for g in groups if g['params']], lr=lr, eps=1e-5, betas=(.9, .99),
                          weight_decay=weight_decay)
-        self.momentum = momentum
 
     @torch.no_grad()
     def step(self, closure=None):
@@ -177,8 +176,8 @@ class Muon(torch.optim.AdamW):
             for p in ps:
                 if p not in self.state: self.state[p] = dict(step=torch.zeros(()), mean=torch.zeros_like(p))
             means = [self.state[p]['mean'] for p in ps]
-            torch._foreach_lerp_(means, [p.grad for p in ps], 1 - self.momentum)
-            ahead = torch._foreach_lerp([p.grad for p in ps], means, self.momentum)      # Nesterov's look ahead
+            torch._foreach_lerp_(means, [p.grad for p in ps], 1 - group['momentum'])
+            ahead = torch._foreach_lerp([p.grad for p in ps], means, group['momentum'])      # Nesterov's look ahead
             stack = torch.stack([m.flatten(1) for m in ahead])                   # (k, rows, columns)
             if fast_bf16(stack.device): stack = stack.bfloat16()
             moves = [m.view_as(p) for m, p in zip(orthogonalise(stack).float(), ps)]

@@ -104,7 +104,7 @@ def save_grid(
     if row_names is not None:
         rows, height = math.ceil(len(x) / (ncols or math.ceil(len(x)**.5))), scale * (x.shape[2] + 1)
         if len(row_names) != rows: raise ValueError(f'{rows} rows, but {len(row_names)} names')
-        widths = [ImageDraw.Draw(picture).textlength(name) for name in row_names]
+        widths = [ImageDraw.Draw(picture).textbbox((0, 0), name)[2] for name in row_names]
         margin = max(76, math.ceil(max(widths)) + 8)                                 # longer names get more room
         page = Image.new(picture.mode, (picture.width + margin, picture.height), 'white')
         page.paste(picture, (margin, 0))
@@ -119,12 +119,12 @@ def save_animation(
     history: list,  # batches of images `(b, c, h, w)` in [-0.5, 0.5], or bytes, one a frame
     path: str,  # where to write, ending in .gif; `~` is the home folder
     ncols: int = None,  # images in a row
-    fps: float = 12,  # frames a second, up to 100; a frame lasts whole hundredths of a second
+    fps: float = 12,  # frames a second, 0.01 to 100; a frame lasts whole hundredths of a second
     hold: int = 12,  # how many frames the last one stays
 ) -> str:  # `path`
     "Write a denoising run as an animated GIF."
     from PIL import Image
-    if not 0 < fps <= 100: raise ValueError(f'fps must lie above 0 and up to 100, got {fps}')
+    if not .01 <= fps <= 100: raise ValueError(f'fps must lie in [0.01, 100], got {fps}')
     frames = [image_grid(to_uint8(x), ncols) for x in history]
     if not frames: raise ValueError('history is empty: there is nothing to animate')
     images = [Image.fromarray((f[0] if len(f) == 1 else f.permute(1, 2, 0)).numpy()) for f in frames]
