@@ -61,7 +61,6 @@ class FashionClassifier(nn.Module):
 # %% ../nbs/09_metrics.ipynb #4fcd4daf
 def build_classifier(config: dict) -> FashionClassifier:
     "A new classifier from its configuration."
-    if config.keys() != {'widths', 'n_classes'}: raise ValueError(f'no classifier has the configuration {config}')
     return FashionClassifier(**config)
 
 def load_classifier(
@@ -73,7 +72,10 @@ def load_classifier(
     path = shipped.get(name, Path(name))
     if not path.is_file():
         raise ValueError(f'no classifier {name!r}: neither a file nor one of {", ".join(sorted(shipped))}')
-    classifier = load_model(path, device, build=build_classifier).requires_grad_(False)
+    try: classifier = load_model(path, device, build=build_classifier).requires_grad_(False)
+    except TypeError:                                                            # of the constructor: other arguments
+        raise ValueError(f'{path} does not hold a model of this library: FashionClassifier is built of other settings '
+                         'than it has') from None
     classifier.name = path.stem
     return classifier
 
