@@ -10,6 +10,8 @@ __all__ = ['CLASSES', 'FILES', 'SYSTEM', 'HUB', 'SAMPLE', 'read_idx', 'from_samp
 import copy, gzip, hashlib, json, os, ssl, struct, threading, warnings, zlib
 from concurrent.futures import Future
 from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
 from numbers import Integral
 from pathlib import Path
 from urllib.request import urlopen
@@ -101,9 +103,9 @@ def ask_hub():
     def ask():
         url = f'{(os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")}/api/datasets/{HUB}'
         try:
-            import certifi                                                       # comes with `datasets`, which trusts it
-            trusted = os.environ.get('REQUESTS_CA_BUNDLE') or os.environ.get('SSL_CERT_FILE') or certifi.where()
-            context = ssl.create_default_context(cafile=trusted)
+            trusted = os.environ.get('REQUESTS_CA_BUNDLE') or os.environ.get('SSL_CERT_FILE')
+            if trusted is None and find_spec('certifi'): trusted = import_module('certifi').where()
+            context = ssl.create_default_context(cafile=trusted)                 # None: the system's
             with urlopen(url, timeout=HUB_SECONDS, context=context) as reply: answer.set_result(json.load(reply)['id'])
         except Exception as e: answer.set_exception(e)
     answer = Future()
