@@ -170,8 +170,8 @@ def resize(images: torch.Tensor, side: int = 32) -> torch.Tensor:
 class TensorBatches:
     "Batches `(images in [-0.5, 0.5], labels)` from a resident uint8 tensor."
     def __init__(self,
-        images: torch.Tensor,  # uint8 `(n, c, h, w)`, at least one; or an array of numpy's, or a list
-        labels: torch.Tensor,  # integers `(n,)`, the same
+        images: torch.Tensor,  # uint8 `(n, c, h, w)`, at least one; or an array of numpy's
+        labels: torch.Tensor,  # integers `(n,)`; or an array, or a list
         bs: int,  # images in a batch, at least 1
         shuffle: bool = False,  # a new order each time? Then the last batch, if not full, is left out
     ):

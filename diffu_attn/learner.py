@@ -100,7 +100,8 @@ class Learner:
         for name in ['train'] * train + ['valid'] * valid:
             try: n = len(getattr(self.dls, name))
             except (AttributeError, TypeError): n = None
-            if n is None: raise ValueError(f'dls.{name} must be batches with a length, such as a DataLoader of a map-style dataset')
+            if n is None:
+                raise ValueError(f'dls.{name} must be batches with a length, such as a DataLoader of a map-style dataset')
             if n < 1: raise ValueError(f'dls.{name} holds no batches: there are fewer images than a batch takes')
         lasting = self.cbs
         self.cbs = self.checked([*lasting, *cbs])
