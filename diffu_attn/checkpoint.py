@@ -6,14 +6,16 @@
 __all__ = ['write_checkpoint', 'read_checkpoint', 'checkpoints', 'Stopped', 'CheckpointCB']
 
 # %% ../nbs/03a_checkpoint.ipynb #bcf46870
-import hashlib, json, math, os, signal, threading, time, warnings
+import hashlib, json, math, os, random, signal, threading, time, warnings
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from .learner import Callback
+from .learner import Callback, unwrap
 
 # %% ../nbs/03a_checkpoint.ipynb #5f6cb4e4
 def pack(value, tensors: dict, name: str = ''):
@@ -94,14 +96,42 @@ def put(old, new, device):
         return [put(a, b, device) for a, b in zip(old, new)]
     return new
 
-def random_state() -> dict:
-    "Of torch's generators."
-    return dict(cpu=torch.get_rng_state(), cuda=torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [])
+def own_generators(batches) -> list:
+    "Those that a `DataLoader` or its sampler was given, and draws from instead of the global one."
+    found = [getattr(at, 'generator', None) for at in (batches, getattr(batches, 'sampler', None))]
+    return list({id(g): g for g in found if isinstance(g, torch.Generator)}.values())
 
-def set_random_state(state: dict):
-    "Put torch's generators where they were."
+def random_state(batches) -> dict:
+    "Of the generators of torch, Python and numpy, and of those that `batches` have of their own."
+    version, words, gauss = random.getstate()
+    name, numpy_words, *rest = np.random.get_state()
+    return dict(cpu=torch.get_rng_state(), cuda=torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+                own=[g.get_state() for g in own_generators(batches)], python=[version, torch.tensor(words), gauss],
+                numpy=[name, torch.from_numpy(numpy_words.astype('int64')), *rest])
+
+def set_random_state(state: dict, batches):
+    "Put the generators where they were."
     torch.set_rng_state(state['cpu'])
     if len(state['cuda']) == torch.cuda.device_count(): torch.cuda.set_rng_state_all(state['cuda'])
+    for g, then in zip(own_generators(batches), state['own']): g.set_state(then)
+    version, words, gauss = state['python']
+    random.setstate((version, tuple(words.tolist()), gauss))
+    name, words, *rest = state['numpy']
+    np.random.set_state((name, words.numpy().astype('uint32'), *rest))
+
+def named(value):
+    "What tells a setting from another one, as JSON: itself, or the name of a function or a class."
+    if isinstance(value, partial): return [named(value.func), *map(named, value.args),
+                                           {k: named(v) for k, v in value.keywords.items()}]
+    return getattr(value, '__qualname__', type(value).__qualname__) if callable(value) else value
+
+def difference(there, now) -> str:
+    "The first thing in which two settings differ; empty where they don't."
+    if isinstance(there, dict) and isinstance(now, dict):
+        return next((f'{k}: {text}' for k in {**there, **now} if (text := difference(there.get(k), now.get(k)))), '')
+    groups = all(isinstance(v, list) and v and isinstance(v[0], dict) for v in (there, now))
+    if groups and len(there) == len(now): return next((text for pair in zip(there, now) if (text := difference(*pair))), '')
+    return '' if there == now else f'{there} there, {now} now'
 
 # %% ../nbs/03a_checkpoint.ipynb #a3ad4945
 class Stopped(KeyboardInterrupt):
@@ -130,10 +160,12 @@ class CheckpointCB(Callback):
     def identity(self, learn) -> dict:
         "What a run must share with the one that it goes on from."
         about = {k: unpack(pack(v, {}), {}) for k, v in self.about.items()}          # a path is text by now
-        return dict(about, n_epochs=learn.n_epochs, lr=learn.lr, batches=len(learn.dls.train),
-                    callbacks=[type(cb).__name__ for cb in learn.cbs],
-                    optimiser=[type(learn.opt).__name__, [self.settings(group) for group in learn.opt.param_groups]],
-                    weights=[[k, list(v.shape)] for k, v in learn.model.state_dict().items()])
+        found = dict(about, n_epochs=learn.n_epochs, lr=learn.lr, batches=len(learn.dls.train),
+                     loss=named(learn.loss_func),
+                     callbacks={type(cb).__name__: {k: named(getattr(cb, k)) for k in cb.settings} for cb in learn.cbs},
+                     optimiser=type(learn.opt).__name__, groups=list(map(self.settings, learn.opt.param_groups)),
+                     weights={k: list(v.shape) for k, v in unwrap(learn.model).state_dict().items()})
+        return json.loads(json.dumps(found))                                     # tuples are lists by now
 
     def before_fit(self, learn):
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -142,10 +174,8 @@ class CheckpointCB(Callback):
         for path in self.folder.glob('*.tmp'): path.unlink()
         self.state = self.newest()
         if self.state:
-            identity = json.loads(json.dumps(self.identity(learn)))
-            off = [f'{k}: {self.state["identity"].get(k)} there, {v} now' for k, v in identity.items()
-                   if self.state['identity'].get(k) != v]
-            if off: raise ValueError(f'{self.folder} holds another run: {"; ".join(off)[:500]}')
+            off = difference(self.state['identity'], self.identity(learn))
+            if off: raise ValueError(f'{self.folder} holds another run: {off[:500]}')
             learn.first_epoch, learn.done = self.state['epoch'], self.state['done']
         if threading.current_thread() is threading.main_thread():
             self.handlers = {s: signal.signal(s, self.on_signal) for s in (signal.SIGINT, signal.SIGTERM)}
@@ -167,13 +197,13 @@ class CheckpointCB(Callback):
     def before_epoch(self, learn):
         if not learn.training: return
         if self.state: self.restore(learn)
-        self.at_start = random_state()
+        self.at_start = random_state(learn.dls.train)
 
     def restore(self, learn):
         "Make the run what it was."
         state, self.state = self.state, None
         device = next(learn.model.parameters()).device
-        learn.model.load_state_dict(state['model'])
+        unwrap(learn.model).load_state_dict(state['model'])
         learn.opt.load_state_dict(state['optimiser'])
         for p, kept in learn.opt.state.items():
             for k, v in kept.items():
@@ -183,32 +213,32 @@ class CheckpointCB(Callback):
                 setattr(cb, name, put(getattr(cb, name), v, device))
         learn.history, learn.frac, self.earlier = state['history'], state['frac'], state['seconds']
         self.pending = state['random']
-        set_random_state(state['at_start'])
+        set_random_state(state['at_start'], learn.dls.train)
 
-    def go_on(self):
+    def go_on(self, learn):
         "Set the generators to where they were at the checkpoint."
-        if self.pending: set_random_state(self.pending)
+        if self.pending: set_random_state(self.pending, learn.dls.train)
         self.pending = None
 
     def before_batch(self, learn):
         if learn.training:
-            self.go_on()
+            self.go_on(learn)
             if self.signum or time.monotonic() - self.saved >= self.every: self.save(learn, learn.i)
         if self.signum: raise Stopped(self.signum)
 
     def after_epoch(self, learn):
         if learn.training:
-            self.go_on()
+            self.go_on(learn)
             self.save(learn, learn.i + 1)
         if self.signum: raise Stopped(self.signum)                               # the last evaluation, too
 
     def save(self, learn, done: int):
         "Write the state, and drop what is no longer needed."
         state = dict(identity=self.identity(learn), epoch=learn.epoch, done=done, frac=learn.frac,
-                     history=learn.history, model=learn.model.state_dict(), optimiser=learn.opt.state_dict(),
+                     history=learn.history, model=unwrap(learn.model).state_dict(), optimiser=learn.opt.state_dict(),
                      seconds=self.seconds,
                      callbacks={type(cb).__name__: {k: getattr(cb, k) for k in cb.kept} for cb in learn.cbs if cb.kept},
-                     random=random_state(), at_start=self.at_start, torch=torch.__version__)
+                     random=random_state(learn.dls.train), at_start=self.at_start, torch=torch.__version__)
         try: write_checkpoint(self.folder, state)
         except OSError as e: warnings.warn(f'no checkpoint was written: {e}; the run goes on', stacklevel=2)
         self.saved = time.monotonic()

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['CancelBatchException', 'CancelEpochException', 'CancelFitException', 'Callback', 'TrainCB', 'what_to_lower',
-           'check_batch', 'Learner', 'default_device', 'unwrap', 'DeviceCB', 'bf16_units', 'fast_bf16', 'autocast',
-           'AutocastCB', 'MetricsCB', 'in_notebook', 'ProgressCB', 'one_cycle', 'linear_decay', 'ScheduleCB', 'EMACB',
-           'GradientClipCB', 'NaNStopCB', 'BudgetCB', 'LRFinderCB', 'lr_find']
+           'check_batch', 'Learner', 'default_device', 'unwrap', 'channels_last', 'DeviceCB', 'bf16_units', 'fast_bf16',
+           'autocast', 'AutocastCB', 'MetricsCB', 'in_notebook', 'ProgressCB', 'one_cycle', 'linear_decay',
+           'ScheduleCB', 'EMACB', 'GradientClipCB', 'NaNStopCB', 'BudgetCB', 'LRFinderCB', 'lr_find']
 
 # %% ../nbs/03_learner.ipynb #ca8fc237
 import contextlib, copy, math, sys, time
@@ -25,6 +25,7 @@ class Callback:
     `fit`, `epoch`, `batch`; `after_` with `predict`, `loss`, `backward`, `step`."""
     order = 0  # callbacks run in rising order
     kept = ()  # names of the attributes that change during a fit and that a checkpoint must hold
+    settings = ()  # names of the attributes that it is made with and that a run must share with the one it goes on from
     in_search = True  # does it take part when `lr_find` tries learning rates?
 
 class TrainCB(Callback):
@@ -156,18 +157,31 @@ def unwrap(model):
         elif isinstance(model, (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel)): model = model.module
         else: return model
 
+@contextlib.contextmanager
+def channels_last(model):
+    "While this lasts, filters lie in the order in which convolutions of images are fastest; results are the same."
+    wrapped = any(isinstance(m, torch.nn.parallel.DistributedDataParallel) for m in model.modules())
+    moved = [] if wrapped else [p for p in model.parameters()
+                                if p.ndim == 4 and not p.is_contiguous(memory_format=torch.channels_last)]
+    for p in moved: p.data = p.data.contiguous(memory_format=torch.channels_last)
+    try: yield
+    finally:
+        for p in moved: p.data = p.data.contiguous()
+
 class DeviceCB(Callback):
     "Train on `device`."
-    order, dls = -20, None
+    order, dls, layout = -20, None, None
     def __init__(self, device=None): self.device = torch.device(device) if device is not None else default_device()
     def before_fit(self, learn):
-        flat = all(p.ndim < 5 for p in learn.model.parameters())                     # only pictures have such an order
-        learn.model.to(self.device, memory_format=torch.channels_last if flat else torch.preserve_format)
+        self.layout = channels_last(learn.model.to(self.device))
+        self.layout.__enter__()
         if hasattr(learn.dls, 'to'): self.dls, learn.dls = learn.dls, learn.dls.to(self.device) or learn.dls
     def before_batch(self, learn):
         check_batch(learn.batch)
         learn.batch = tuple(b.to(self.device) if hasattr(b, 'to') else b for b in learn.batch)
     def cleanup_fit(self, learn):
+        if self.layout: self.layout.__exit__(None, None, None)
+        self.layout = None
         if self.dls is not None: self.dls, learn.dls = None, self.dls
 
 # %% ../nbs/03_learner.ipynb #01566c81
@@ -190,7 +204,7 @@ def autocast(device, enabled: bool = None):
 
 class AutocastCB(Callback):
     "Predict in bfloat16 while training; results are float32 again (Micikevicius et al. 2018)."
-    order = -15
+    order, settings = -15, ('enabled',)
     def __init__(self, enabled: bool = None): self.enabled, self.context = enabled, None  # None: where `fast_bf16`
     def before_fit(self, learn):
         self.device = next(learn.model.parameters()).device
@@ -298,7 +312,7 @@ def linear_decay(p: float, warmup: float = .02) -> float:
 
 class ScheduleCB(Callback):
     "Set the learning rates before each training batch: each group's own times `schedule(learn.frac)`."
-    kept, in_search = ('lrs',), False
+    kept, settings, in_search = ('lrs',), ('schedule',), False
     def __init__(self, schedule=one_cycle): self.schedule = schedule
     def before_fit(self, learn): self.lrs, self.highest = [], [group['lr'] for group in learn.opt.param_groups]
     def before_batch(self, learn):
@@ -309,32 +323,39 @@ class ScheduleCB(Callback):
 # %% ../nbs/03_learner.ipynb #e99f5731
 class EMACB(Callback):
     "Keep an exponential moving average of the weights; evaluate with it, and leave it in the model after the fit."
-    order, kept, in_search, k, swapped = 5, ('average', 'k'), False, 0, False
+    order, kept, settings, in_search, k, aside = 5, ('average', 'k'), ('decay',), False, 0, None
     def __init__(self, decay: float = .995):
         if not 0 <= decay < 1: raise ValueError(f'decay must lie in [0, 1), got {decay}')
         self.decay = decay
-    def before_fit(self, learn):
-        self.average, self.k, self.swapped = [v.detach().clone() for v in self.floats(learn)], 0, False
-    def floats(self, learn): return [v for v in learn.model.state_dict().values() if v.is_floating_point()]
+    def weights(self, learn) -> list:
+        "All that are floating point; those that layers share are there once."
+        every = *learn.model.parameters(), *learn.model.buffers()
+        return [v.detach() for v in every if v.is_floating_point()]
+    def before_fit(self, learn):                                                 # in half precision it would not move
+        self.average = [w.to(torch.promote_types(w.dtype, torch.float32), copy=True) for w in self.weights(learn)]
+        self.k, self.aside = 0, None
     def after_step(self, learn):
         self.k += 1
         decay = min(self.decay, (1 + self.k) / (10 + self.k))
-        with torch.no_grad(): torch._foreach_lerp_(self.average, self.floats(learn), 1 - decay)
-    def swap(self, learn):
-        with torch.no_grad():
-            for a, w in zip(self.average, self.floats(learn)): kept = a.clone(); a.copy_(w); w.copy_(kept)
-        self.swapped = not self.swapped
+        weights = [w.to(a.dtype) for a, w in zip(self.average, self.weights(learn))]
+        torch._foreach_lerp_(self.average, weights, 1 - decay)
+    def write(self, learn, values: list): torch._foreach_copy_(self.weights(learn), values)
     def before_epoch(self, learn):
-        if not learn.training and self.k: self.swap(learn)
+        if learn.training or not self.k: return
+        self.aside = [w.clone() for w in self.weights(learn)]
+        self.write(learn, self.average)
     def cleanup_epoch(self, learn):
-        if self.swapped: self.swap(learn)
+        if self.aside: self.write(learn, self.aside)
+        self.aside = None
     def cleanup_fit(self, learn):
-        if self.k and not self.swapped: self.swap(learn)
+        if self.k: self.write(learn, self.average)
         self.k = 0
+
 
 # %% ../nbs/03_learner.ipynb #fdcbaae8
 class GradientClipCB(Callback):
     "Scale the gradient down to norm `max_norm` where it is longer; raise `FloatingPointError` where it is no number."
+    settings = ('max_norm',)
     def __init__(self, max_norm: float = 1.): self.max_norm = max_norm
     def after_backward(self, learn):
         norm = torch.nn.utils.clip_grad_norm_(learn.model.parameters(), self.max_norm)
@@ -357,7 +378,8 @@ class NaNStopCB(Callback):
 
 class BudgetCB(Callback):
     "End the fit after so many minutes, with an evaluation; `learn.frac` then counts time."
-    order, kept, in_search, clock = -10, ('spent',), False, staticmethod(time.monotonic)
+    order, kept, settings, in_search = -10, ('spent',), ('minutes',), False
+    clock = staticmethod(time.monotonic)
     def __init__(self, minutes: float):
         if not minutes > 0: raise ValueError(f'minutes must be more than 0, got {minutes}')
         self.minutes = minutes

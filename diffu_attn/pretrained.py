@@ -42,7 +42,7 @@ def save_model(
     """Write weights, configuration and card as one safetensors file.
 
     Raises `ValueError`, and writes nothing, where the file would not give back this network: its configuration
-    builds another one, or `dtype` can't hold its weights."""
+    builds another one, weights are NaN or infinite, or `dtype` can't hold them."""
     model, path = unwrap(model), Path(path).expanduser()
     config = getattr(model, 'config', None)
     if config is None:
@@ -58,12 +58,14 @@ def save_model(
         if has.get(name) != wants.get(name):
             raise ValueError(f'{name} is {has.get(name)} in the model, but {wants.get(name)} in what its configuration '
                              'builds: it would be another network when it is loaded')
-    weights = {}
+    weights, places = {}, set()
     for name, v in model.state_dict().items():
         kept = v.detach().to('cpu', dtype if v.is_floating_point() else v.dtype).contiguous()
-        if v.isfinite().all() and not kept.isfinite().all():
-            raise ValueError(f'{name} holds {v.abs().max():g}, too large for {dtype}')
-        weights[name] = kept
+        if not v.isfinite().all(): raise ValueError(f'{name} holds NaN or infinity: load_model would refuse the file')
+        if not kept.isfinite().all(): raise ValueError(f'{name} holds {v.abs().max():g}, too large for {dtype}')
+        place = kept.untyped_storage().data_ptr()
+        weights[name] = kept.clone() if place in places else kept                    # shared ones are written twice
+        places.add(place)
     texts = json.dumps(config), json.dumps(card or {})
     save_file(weights, path, {'format': 'pt', 'config': texts[0], 'card': texts[1], 'sha256': digest(weights, *texts)})
     return path
@@ -102,7 +104,7 @@ def load_model(
         raise refusal(f'{off[0]} has shape {has}, its configuration wants {wants}')
     model.load_state_dict(weights)                                               # copied into float32
     model.card = card
-    return model.to(device, memory_format=torch.channels_last).eval()         # the faster layout for convolutions
+    return model.to(device).eval()
 
 ASSETS = Path(__file__).parent / 'assets' if '__file__' in globals() else Path('../diffu_attn/assets')
 

@@ -11,7 +11,7 @@ import math
 
 import torch
 
-from .learner import in_notebook, unwrap, what_to_lower
+from .learner import channels_last, in_notebook, unwrap, what_to_lower
 from .noise import alpha_bar, denoisify, expand
 
 # %% ../nbs/06_sampling.ipynb #49c3f463
@@ -259,7 +259,7 @@ def sample(
 
     model.to(device).eval()
     try:
-        with what_to_lower(lambda: f'while drawing {sz[0]} images: draw fewer at a time'):
+        with channels_last(model), what_to_lower(lambda: f'while drawing {sz[0]} images: draw fewer at a time'):
             x = fresh() if noise is None else noise.to(device)
             if image is not None:
                 a, s = levels(times)[0]
