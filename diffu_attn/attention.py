@@ -13,8 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .unet import (ScaledDenoiser, TDownblock, TResBlock, TUnet, TUpblock, check_like, check_whole,
-                             group_norm, per_level, zero_)
+from .data import check_whole
+from .unet import (ScaledDenoiser, TDownblock, TResBlock, TUnet, TUpblock, check_like, group_norm, per_level,
+                             zero_)
 
 # %% ../nbs/05_attention.ipynb #28c5fab0
 PLAIN_PIXELS = 256  # of the largest map for which a CPU takes the formula as it stands, in bfloat16
@@ -32,8 +33,8 @@ def attend(
 # %% ../nbs/05_attention.ipynb #3b59d458
 def check_heads(nc: int, nh: int):
     "Refuse a number of heads that doesn't split the channels evenly."
-    check_whole('nc', (nc,), 1)
-    check_whole('nh', (nh,), 1)
+    check_whole('nc', nc)
+    check_whole('nh', nh)
     if nc % nh: raise ValueError(f'nc must be a multiple of nh, got nc={nc}, nh={nh}')
 
 class MultiheadSelfAttention1D(nn.Module):
@@ -122,7 +123,7 @@ class TAUnet(TUnet):
         patch: int = 1,  # side of the squares of pixels that the stem folds into channels
     ):
         heads = per_level('attention_heads', attention_heads, len(nfs) - 1, 0)
-        check_whole('attention_heads', [nh or 0 for nh in heads], 0)
+        check_whole('attention_heads', *(nh or 0 for nh in heads), least=0)
         super().__init__(nfs, n_blocks, color_channels, patch=patch,
                          attn=lambda level, nc: attention_part(nc, heads[level]))
         self.config = dict(nfs=list(nfs), attention_heads=list(attention_heads), n_blocks=list(n_blocks),
@@ -141,7 +142,7 @@ class ConditionalTAUnet(TAUnet):
         null_class: bool = False,  # has it one more label, `n_classes`, that stands for no class in particular?
     ):
         super().__init__(nfs, attention_heads, n_blocks, color_channels, patch=patch)
-        check_whole('n_classes', (n_classes,), 1)
+        check_whole('n_classes', n_classes)
         self.n_classes, self.null_label = n_classes, n_classes if null_class else None
         self.classes = nn.Embedding(n_classes + null_class, 4 * nfs[0])
         self.config.update(n_classes=n_classes, null_class=null_class)

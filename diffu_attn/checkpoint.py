@@ -6,7 +6,7 @@
 __all__ = ['write_checkpoint', 'read_checkpoint', 'checkpoints', 'Stopped', 'CheckpointCB']
 
 # %% ../nbs/03a_checkpoint.ipynb #bcf46870
-import hashlib, json, math, os, random, signal, threading, time, warnings
+import hashlib, json, math, os, signal, threading, time, warnings
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +15,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from .learner import Callback, unwrap
+from .data import check_whole
+from .learner import Callback, random_state, set_random_state, unwrap
 
 # %% ../nbs/03a_checkpoint.ipynb #5f6cb4e4
 def pack(value, tensors: dict, name: str = ''):
@@ -96,34 +97,15 @@ def put(old, new, device):
         return [put(a, b, device) for a, b in zip(old, new)]
     return new
 
-def own_generators(batches) -> list:
-    "Those that a `DataLoader` or its sampler was given, and draws from instead of the global one."
-    found = [getattr(at, 'generator', None) for at in (batches, getattr(batches, 'sampler', None))]
-    return list({id(g): g for g in found if isinstance(g, torch.Generator)}.values())
-
-def random_state(batches) -> dict:
-    "Of the generators of torch, Python and numpy, and of those that `batches` have of their own."
-    version, words, gauss = random.getstate()
-    name, numpy_words, *rest = np.random.get_state()
-    return dict(cpu=torch.get_rng_state(), cuda=torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-                own=[g.get_state() for g in own_generators(batches)], python=[version, torch.tensor(words), gauss],
-                numpy=[name, torch.from_numpy(numpy_words.astype('int64')), *rest])
-
-def set_random_state(state: dict, batches):
-    "Put the generators where they were."
-    torch.set_rng_state(state['cpu'])
-    if len(state['cuda']) == torch.cuda.device_count(): torch.cuda.set_rng_state_all(state['cuda'])
-    for g, then in zip(own_generators(batches), state['own']): g.set_state(then)
-    version, words, gauss = state['python']
-    random.setstate((version, tuple(words.tolist()), gauss))
-    name, words, *rest = state['numpy']
-    np.random.set_state((name, words.numpy().astype('uint32'), *rest))
-
-def named(value):
-    "What tells a setting from another one, as JSON: itself, or the name of a function or a class."
-    if isinstance(value, partial): return [named(value.func), *map(named, value.args),
-                                           {k: named(v) for k, v in value.keywords.items()}]
-    return getattr(value, '__qualname__', type(value).__qualname__) if callable(value) else value
+def plain(value):
+    "What tells a setting from another one, as JSON: numbers, text, lists and dicts, or the name of what it is."
+    if isinstance(value, partial): value = [value.func, *value.args, value.keywords]
+    if isinstance(value, (torch.Tensor, np.ndarray, np.generic)): value = value.tolist()
+    if isinstance(value, dict): return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)): return list(map(plain, value))
+    if isinstance(value, (os.PathLike, torch.device, torch.dtype)): return str(value)
+    if value is None or isinstance(value, (bool, int, float, str)): return value
+    return getattr(value, '__qualname__', type(value).__qualname__)
 
 def difference(there, now) -> str:
     "The first thing in which two settings differ; empty where they don't."
@@ -148,28 +130,22 @@ class CheckpointCB(Callback):
         about: dict = None,  # what else makes a run what it is; a run that differs in it is refused
     ):
         if not every >= 0: raise ValueError(f'every must be 0 or more seconds, got {every}')
-        if isinstance(keep, bool) or not isinstance(keep, int) or keep < 1:
-            raise ValueError(f'keep must be a whole number of at least 1, got {keep}')
+        check_whole('keep', keep)
+        pack(about, {}, 'about')                                                 # or it is no setting
         self.folder, self.every, self.keep, self.about = Path(folder).expanduser(), every, keep, about or {}
-
-    def settings(self, group: dict) -> dict:
-        "What makes a group of weights what it is; its learning rate moves."
-        return {k: len(v) if k == 'params' else v for k, v in group.items()
-                if k == 'params' or k not in ('lr', 'initial_lr') and isinstance(v, (bool, int, float, tuple, list))}
 
     def identity(self, learn) -> dict:
         "What a run must share with the one that it goes on from."
-        about = {k: unpack(pack(v, {}), {}) for k, v in self.about.items()}          # a path is text by now
-        found = dict(about, n_epochs=learn.n_epochs, lr=learn.lr, batches=len(learn.dls.train),
-                     loss=named(learn.loss_func),
-                     callbacks={type(cb).__name__: {k: named(getattr(cb, k)) for k in cb.settings} for cb in learn.cbs},
-                     optimiser=type(learn.opt).__name__, groups=list(map(self.settings, learn.opt.param_groups)),
-                     weights={k: list(v.shape) for k, v in unwrap(learn.model).state_dict().items()})
-        return json.loads(json.dumps(found))                                     # tuples are lists by now
+        fixed = lambda group: {k: len(v) if k == 'params' else v for k, v in group.items() if k not in ('lr', 'initial_lr')}
+        return plain(dict(
+            self.about, n_epochs=learn.n_epochs, lr=learn.lr, batches=len(learn.dls.train), loss=learn.loss_func,
+            callbacks={type(cb).__name__: {k: getattr(cb, k) for k in cb.settings} for cb in learn.cbs},
+            optimiser=type(learn.opt).__name__, groups=list(map(fixed, learn.opt.param_groups)),
+            weights={k: v.shape for k, v in unwrap(learn.model).state_dict().items()}))
 
     def before_fit(self, learn):
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.signum, self.handlers, self.pending, self.earlier = None, {}, None, 0.
+        self.signum, self.handlers, self.due, self.earlier = None, {}, None, 0.
         self.held = lock(self.folder)                                            # also shows that it can be written to
         for path in self.folder.glob('*.tmp'): path.unlink()
         self.state = self.newest()
@@ -197,7 +173,8 @@ class CheckpointCB(Callback):
     def before_epoch(self, learn):
         if not learn.training: return
         if self.state: self.restore(learn)
-        self.at_start = random_state(learn.dls.train)
+        self.at_start, self.due = random_state(learn.dls.train), None
+        if not learn.done: self.look(learn)
 
     def restore(self, learn):
         "Make the run what it was."
@@ -212,33 +189,37 @@ class CheckpointCB(Callback):
             for name, v in state['callbacks'].get(type(cb).__name__, {}).items():
                 setattr(cb, name, put(getattr(cb, name), v, device))
         learn.history, learn.frac, self.earlier = state['history'], state['frac'], state['seconds']
-        self.pending = state['random']
         set_random_state(state['at_start'], learn.dls.train)
+        self.drawn = state['random']
 
-    def go_on(self, learn):
-        "Set the generators to where they were at the checkpoint."
-        if self.pending: set_random_state(self.pending, learn.dls.train)
-        self.pending = None
+    def after_skip(self, learn):
+        if learn.i + 1 == learn.done: set_random_state(self.drawn, learn.dls.train)
 
     def before_batch(self, learn):
-        if learn.training:
-            self.go_on(learn)
-            if self.signum or time.monotonic() - self.saved >= self.every: self.save(learn, learn.i)
-        if self.signum: raise Stopped(self.signum)
+        if learn.training and self.due: self.save(learn, learn.i, self.due)
+        if self.signum and (self.due or not learn.training): raise Stopped(self.signum)
+
+    def cleanup_batch(self, learn):
+        if learn.training: self.look(learn)
+
+    def look(self, learn):
+        "Is a checkpoint due? Then keep the state of the generators before the next batch is drawn."
+        due = self.signum or time.monotonic() - self.saved >= self.every
+        self.due = random_state(learn.dls.train) if due else None
 
     def after_epoch(self, learn):
         if learn.training:
-            self.go_on(learn)
-            self.save(learn, learn.i + 1)
+            if learn.done > learn.i: set_random_state(self.drawn, learn.dls.train)   # a sampler draws at its end, too
+            self.save(learn, learn.i + 1, random_state(learn.dls.train))
         if self.signum: raise Stopped(self.signum)                               # the last evaluation, too
 
-    def save(self, learn, done: int):
+    def save(self, learn, done: int, drawn: dict):
         "Write the state, and drop what is no longer needed."
         state = dict(identity=self.identity(learn), epoch=learn.epoch, done=done, frac=learn.frac,
                      history=learn.history, model=unwrap(learn.model).state_dict(), optimiser=learn.opt.state_dict(),
                      seconds=self.seconds,
                      callbacks={type(cb).__name__: {k: getattr(cb, k) for k in cb.kept} for cb in learn.cbs if cb.kept},
-                     random=random_state(learn.dls.train), at_start=self.at_start, torch=torch.__version__)
+                     random=drawn, at_start=self.at_start, torch=torch.__version__)
         try: write_checkpoint(self.folder, state)
         except OSError as e: warnings.warn(f'no checkpoint was written: {e}; the run goes on', stacklevel=2)
         self.saved = time.monotonic()

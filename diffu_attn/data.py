@@ -166,6 +166,17 @@ def resize(images: torch.Tensor, side: int = 32) -> torch.Tensor:
     "uint8 `(n, h, w)` to uint8 `(n, 1, side, side)`, as torchvision's `Resize` for PIL images; within 1 if smaller."
     return F.interpolate(images[:, None], (side, side), mode='bilinear', antialias=True)
 
+# %% ../nbs/02_data.ipynb #02wh0002
+def check_whole(
+    name: str,  # the parameter's name, for the message
+    *values,  # what was given
+    least: int = 1,  # the smallest that is allowed
+):
+    "Refuse what isn't a whole number, or is too small."
+    for v in values:
+        if isinstance(v, bool) or not isinstance(v, Integral) or v < least:
+            raise ValueError(f'{name} must be a whole number of at least {least}, got {v!r}')
+
 # %% ../nbs/02_data.ipynb #71437fca
 class TensorBatches:
     "Batches `(images in [-0.5, 0.5], labels)` from a resident uint8 tensor."
@@ -175,8 +186,7 @@ class TensorBatches:
         bs: int,  # images in a batch, at least 1
         shuffle: bool = False,  # a new order each time? Then the last batch, if not full, is left out
     ):
-        if isinstance(bs, bool) or not isinstance(bs, Integral) or bs < 1:
-            raise ValueError(f'bs must be a whole number of at least 1, got {bs}')
+        check_whole('bs', bs)
         images, labels = torch.as_tensor(images), torch.as_tensor(labels)
         if images.dtype != torch.uint8 or images.ndim != 4:
             raise ValueError('images must be bytes (uint8) of shape (n, c, h, w), got '
@@ -218,7 +228,7 @@ def get_fashion_dls(
     n: int = None,  # use only the first n images of each split
 ) -> DataLoaders:  # train (shuffled) and valid (the test split), images `(bs, 1, 32, 32)` in [-0.5, 0.5]
     "Fashion-MNIST, resized to 32x32, ready to train on."
-    if n is not None and n < 1: raise ValueError(f'n must be at least 1, got {n}')
+    if n is not None: check_whole('n', n)
     data = load_fashion(path)
     make = lambda split, **kw: TensorBatches(resize(data[split][0][:n]), data[split][1][:n], bs, **kw)
     return DataLoaders(make('train', shuffle=True), make('test'))
@@ -229,6 +239,7 @@ def fashion_dataset(
     n: int = None,  # use only the first n images of each split
 ):  # `datasets.DatasetDict` with splits train and test, features image (28x28) and label
     "Fashion-MNIST as a `datasets.DatasetDict`."
+    if n is not None: check_whole('n', n)
     from datasets import ClassLabel, Dataset, DatasetDict, Features, Image
     from PIL import Image as PILImage
     features = Features({'image': Image(), 'label': ClassLabel(names=list(CLASSES))})

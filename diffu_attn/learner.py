@@ -9,10 +9,13 @@ __all__ = ['CancelBatchException', 'CancelEpochException', 'CancelFitException',
            'ScheduleCB', 'EMACB', 'GradientClipCB', 'NaNStopCB', 'BudgetCB', 'LRFinderCB', 'lr_find']
 
 # %% ../nbs/03_learner.ipynb #ca8fc237
-import contextlib, copy, math, sys, time
+import contextlib, copy, math, random, sys, time, warnings
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+
+from .data import check_whole
 
 # %% ../nbs/03_learner.ipynb #4f885c6b
 class CancelBatchException(Exception): "Skip the rest of this batch."
@@ -22,7 +25,8 @@ class CancelFitException(Exception): "Skip the rest of this fit."
 class Callback:
     """Base of all callbacks. Hooks, each called as `hook(learn)` where it is defined: `before_`,
     `after_` and `cleanup_` with
-    `fit`, `epoch`, `batch`; `after_` with `predict`, `loss`, `backward`, `step`."""
+    `fit`, `epoch`, `batch`; `after_` with `predict`, `loss`, `backward`, `step`, `skip` (of a batch that an earlier
+    run has done)."""
     order = 0  # callbacks run in rising order
     kept = ()  # names of the attributes that change during a fit and that a checkpoint must hold
     settings = ()  # names of the attributes that it is made with and that a run must share with the one it goes on from
@@ -96,8 +100,7 @@ class Learner:
         valid: bool = True,  # do the validation epochs?
     ):  # the learner
         "Train with a new optimiser."
-        if isinstance(n_epochs, bool) or not isinstance(n_epochs, int) or n_epochs < 1:
-            raise ValueError(f'n_epochs must be a whole number of at least 1, got {n_epochs}')
+        check_whole('n_epochs', n_epochs)
         for name in ['train'] * train + ['valid'] * valid:
             try: n = len(getattr(self.dls, name))
             except (AttributeError, TypeError): n = None
@@ -129,10 +132,19 @@ class Learner:
 
     def one_epoch(self):
         "One round through the training or the validation data."
+        n, self.i = len(self.batches), -1
         for self.i, self.batch in enumerate(self.batches):
-            if self.training and self.i < self.done: continue
+            if self.training and self.i < self.done:
+                self.call('after_skip')
+                continue
             self.phase('batch', CancelBatchException, self.one_batch)
-            if self.training: self.frac = (self.epoch + (self.i + 1) / len(self.batches)) / self.n_epochs
+            if self.training: self.frac = (self.epoch + min(1, (self.i + 1) / n)) / self.n_epochs
+        if self.i + 1 == n: return
+        name = 'train' if self.training else 'valid'
+        if self.i < 0: raise ValueError(f'dls.{name} gave no batch, where its length says {n}')
+        if self.training: self.frac = (self.epoch + 1) / self.n_epochs
+        warnings.warn(f'dls.{name} gave {self.i + 1} batches, where its length says {n}; schedules go by the length',
+                      stacklevel=2)
 
     def one_batch(self):
         "Predict and measure; learn, while training."
@@ -393,17 +405,46 @@ class BudgetCB(Callback):
     def after_epoch(self, learn):
         if self.started is None and self.spent >= 60 * self.minutes: raise CancelFitException
 
+# %% ../nbs/03_learner.ipynb #03rs0001
+def own_generators(batches) -> list:
+    "Those that a `DataLoader` or its sampler was given, and draws from instead of the global one."
+    found = [getattr(at, 'generator', None) for at in (batches, getattr(batches, 'sampler', None))]
+    return list({id(g): g for g in found if isinstance(g, torch.Generator)}.values())
+
+def random_state(batches) -> dict:
+    "Of the generators of torch, Python and numpy, and of those that `batches` have of their own."
+    version, words, gauss = random.getstate()
+    name, numpy_words, *rest = np.random.get_state()
+    return dict(cpu=torch.get_rng_state(), cuda=torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+                own=[g.get_state() for g in own_generators(batches)], python=[version, torch.tensor(words), gauss],
+                numpy=[name, torch.from_numpy(numpy_words.astype('int64')), *rest])
+
+def set_random_state(state: dict, batches):
+    "Put the generators where they were."
+    torch.set_rng_state(state['cpu'])
+    if len(state['cuda']) == torch.cuda.device_count(): torch.cuda.set_rng_state_all(state['cuda'])
+    for g, then in zip(own_generators(batches), state['own']): g.set_state(then)
+    version, words, gauss = state['python']
+    random.setstate((version, tuple(words.tolist()), gauss))
+    name, words, *rest = state['numpy']
+    np.random.set_state((name, words.numpy().astype('uint32'), *rest))
+
 # %% ../nbs/03_learner.ipynb #d882d841
 class LRFinderCB(Callback):
-    "Multiply the learning rate by `gamma` each batch; end when the mean loss of five batches is 3x its minimum."
-    def __init__(self, gamma: float = 1.3): self.gamma = gamma
-    def before_fit(self, learn): self.lrs, self.raw, self.losses = [], [], []
+    """From `start` on, multiply the learning rates by `gamma` each batch; end when the mean loss of five batches is
+    3x its minimum. Groups keep their ratios; `start` is the first one's."""
+    def __init__(self, start: float = 1e-6, gamma: float = 1.3): self.start, self.gamma = start, gamma
+    def before_fit(self, learn):
+        self.lrs, self.raw, self.losses = [], [], []
+        self.scale(learn, self.start / learn.opt.param_groups[0]['lr'])
+    def scale(self, learn, factor: float):
+        for group in learn.opt.param_groups: group['lr'] *= factor
     def after_step(self, learn):
         self.lrs.append(learn.opt.param_groups[0]['lr'])
         self.raw.append(learn.loss.item())
         self.losses.append(sum(self.raw[-5:]) / len(self.raw[-5:]))
         if not self.losses[-1] < 3 * min(self.losses): raise CancelFitException
-        for group in learn.opt.param_groups: group['lr'] *= self.gamma
+        self.scale(learn, self.gamma)
 
 def lr_find(
     learn: Learner,  # its model, data and callbacks; those that set rates, stop or store a run, or average, sit out
@@ -411,13 +452,15 @@ def lr_find(
     gamma: float = 1.3,  # factor from batch to batch
     max_epochs: int = 10,  # end here if the loss never explodes
 ) -> tuple:  # (learning rates, losses averaged over five batches)
-    "Try rising learning rates (Smith 2017); the weights are given back as they were."
-    state, lr, cbs, finder = copy.deepcopy(learn.model.state_dict()), learn.lr, learn.cbs, LRFinderCB(gamma)
-    learn.lr, learn.cbs = start, [cb for cb in cbs if cb.in_search]
+    "Try rising learning rates (Smith 2017); weights and generators of random numbers are given back as they were."
+    weights, drawn = copy.deepcopy(learn.model.state_dict()), random_state(learn.dls.train)
+    cbs, finder = learn.cbs, LRFinderCB(start, gamma)
+    learn.cbs = [cb for cb in cbs if cb.in_search]
     try: learn.fit(max_epochs, cbs=[finder], valid=False)
     except FloatingPointError:                                                   # where numbers end, so does the search
         if not finder.lrs: raise
     finally:
-        learn.lr, learn.cbs = lr, cbs
-        learn.model.load_state_dict(state)
+        learn.cbs = cbs
+        learn.model.load_state_dict(weights)
+        set_random_state(drawn, learn.dls.train)
     return finder.lrs, finder.losses
