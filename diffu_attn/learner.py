@@ -163,10 +163,11 @@ def default_device() -> torch.device:
     return torch.device('cuda' if torch.cuda.is_available() else 'mps' if torch.backends.mps.is_available() else 'cpu')
 
 def unwrap(model):
-    "The network in what `torch.compile`, `DataParallel` and `DistributedDataParallel` put around it."
+    "The network in what `torch.compile`, `DataParallel`, `DistributedDataParallel` and `AveragedModel` put around it."
     while True:
         if hasattr(model, '_orig_mod'): model = model._orig_mod
-        elif isinstance(model, (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel)): model = model.module
+        elif isinstance(model, (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel,
+                                torch.optim.swa_utils.AveragedModel)): model = model.module
         else: return model
 
 @contextlib.contextmanager
