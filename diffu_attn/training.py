@@ -9,11 +9,12 @@ __all__ = ['SMALL_RECIPE', 'PRESETS', 'mse_loss', 'check_pixels', 'FashionDDPM',
 # %% ../nbs/07_training.ipynb #d6a89ed5
 import torch
 import torch.nn.functional as F
-from torch.utils.data import RandomSampler
+from torch.utils.data import RandomSampler, SubsetRandomSampler, WeightedRandomSampler
 
 from .data import profile
 from .learner import (AutocastCB, BudgetCB, Callback, DeviceCB, EMACB, GradientClipCB, Learner, MetricsCB,
-                                NaNStopCB, ProgressCB, ScheduleCB, TrainCB, fast_bf16, linear_decay, one_cycle, unwrap)
+                                NaNStopCB, ProgressCB, ScheduleCB, TrainCB, channels_last, check_batch, fast_bf16,
+                                linear_decay, one_cycle, unwrap)
 from .noise import expand, noisify, sample_times
 from .unet import ScaledDenoiser, TUnet
 
@@ -27,6 +28,7 @@ def mse_loss(pred: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
 # %% ../nbs/07_training.ipynb #bc141e8d
 def check_pixels(x0: torch.Tensor):
     "Refuse images of another range than [-0.5, 0.5], for which nothing here is made."
+    if not isinstance(x0, torch.Tensor): raise ValueError(f'images must be a tensor, got {type(x0).__name__}')
     if not x0.is_floating_point(): raise ValueError(f'images must be floats in [-0.5, 0.5], got {x0.dtype}')
     if not -.501 <= x0.min() <= x0.max() <= .501:                                # NaN fails, too
         raise ValueError(f'images must lie in [-0.5, 0.5], got {x0.min():.3g} to {x0.max():.3g}: subtract 0.5 from images '
@@ -34,6 +36,7 @@ def check_pixels(x0: torch.Tensor):
 
 class FashionDDPM(TrainCB):
     "Task: predict the noise; batches `(images, labels)`, labels are not used."
+    settings = ('importance',)
     def __init__(self,
         *,
         importance: bool = False,  # draw times with density 1/(2√t) and weigh squared errors by 2√t?
@@ -47,6 +50,10 @@ class FashionDDPM(TrainCB):
                              f'got {learn.loss_func}')
         if getattr(unwrap(learn.model), 'n_classes', None) is not None and type(self) is FashionDDPM:
             raise ValueError('this model takes labels: train it with conditional_train')
+        for p in learn.model.parameters():
+            if p.is_floating_point() and p.dtype != torch.float32:
+                raise ValueError(f'weights must be float32 to be trained, got {p.dtype}: call model.float() before; '
+                                 'bf16=True multiplies in bfloat16')
 
     def noise(self, learn):
         "Of the batch's images: noised ones, times and noise."
@@ -65,6 +72,7 @@ class FashionDDPM(TrainCB):
 
 class ConditionalFashionDDPM(FashionDDPM):
     "Task: predict the noise, given the labels; batches `(images, labels)`."
+    settings = ('importance', 'label_dropout')
     def __init__(self,
         *,
         label_dropout: float = 0.,  # share of the training images that show the null class instead; in [0, 1)
@@ -84,38 +92,47 @@ class ConditionalFashionDDPM(FashionDDPM):
             raise ValueError(f'label_dropout={self.label_dropout} needs a model with a null class (null_class=True)')
 
     def before_batch(self, learn):
-        c = learn.batch[1]
+        x_t, t, eps = self.noise(learn)
+        c = torch.as_tensor(learn.batch[1], device=eps.device)                   # a list, or an array of numpy's
         if learn.training and self.label_dropout:
             c = c.masked_fill(torch.rand(len(c), device=c.device) < self.label_dropout, self.null)
-        x_t, t, eps = self.noise(learn)
         learn.batch = x_t, t, c, eps
 
 # %% ../nbs/07_training.ipynb #8104741b
 @torch.no_grad()
 def eps_loss(
     model,  # predicts ε: `model(x, t)`, or `model(x, t, c)`
-    batches,  # `(images, labels)`, not shuffled: the 10,000 test images, for the published figure
+    batches,  # `(images, labels)`, which can be gone through twice, not shuffled: the 10,000 test images, for the published figure
     conditional: bool = None,  # does the model take labels? By default: has it `n_classes`?
     seed: int = 0,  # of times and noise
 ) -> float:  # mean squared error of the predicted noise
     "The yardstick: mean of (ε̂ - ε)² over all images, stratified times, fixed seed, eval mode."
     if conditional is None: conditional = getattr(unwrap(model), 'n_classes', None) is not None
-    if getattr(batches, 'shuffle', False) or isinstance(getattr(batches, 'sampler', None), RandomSampler):
+    samplers = [getattr(at, 'sampler', None) for at in (batches, getattr(batches, 'batch_sampler', None))]
+    if any(getattr(s, 'shuffle', False) or isinstance(s, (RandomSampler, SubsetRandomSampler, WeightedRandomSampler))
+           for s in (batches, *samplers)):
         raise ValueError('batches are shuffled, so that the loss would change from call to call: give dls.valid')
     like, was_training = next(model.parameters()), model.training
-    n = len(batches.images) if hasattr(batches, 'images') else sum(len(c) for _, c in batches)
+    n = 0
+    for batch in batches:                                                        # how many times are needed?
+        check_batch(batch)
+        n += len(batch[0])
+    if not n: raise ValueError('batches hold no images')
     generator = torch.Generator().manual_seed(seed)
     times = (torch.randperm(n, generator=generator) + torch.rand(n, generator=generator)) / n
     total, done = 0., 0
     model.eval()
     try:
-        for x0, c in batches:
-            (x_t, t), eps = noisify(x0.cpu(), times[done:done + len(x0)], generator=generator)
-            labels = [c.to(like.device)] if conditional else []
-            pred = model(x_t.to(like), t.to(like.device), *labels).float().cpu()
-            total, done = total + (pred - eps).square().mean((1, 2, 3)).double().sum().item(), done + len(x0)
+        with channels_last(model):
+            for x0, c in batches:
+                if not done: check_pixels(x0)
+                (x_t, t), eps = noisify(x0.cpu(), times[done:done + len(x0)], generator=generator)
+                labels = [torch.as_tensor(c, device=like.device)] if conditional else []
+                pred = model(x_t.to(like), t.to(like.device), *labels).float().cpu()
+                total, done = total + (pred - eps).square().mean((1, 2, 3)).double().sum().item(), done + len(x0)
     finally: model.train(was_training)
-    return total / done
+    if done != n: raise ValueError(f'batches held {n} images, and {done} when they were gone through again')
+    return total / n
 
 # %% ../nbs/07_training.ipynb #8c4e1989
 def adamw(params, lr: float):
