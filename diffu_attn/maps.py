@@ -116,7 +116,7 @@ def show_attention(
 ):  # the figure
     "Where a pixel looks: each image with the asking pixel marked, then what each head looks at, bright where much."
     import matplotlib.pyplot as plt
-    from diffu_attn.vis import show_image
+    from diffu_attn.vis import once, show_image
     if images.ndim != 4 or weights.ndim != 4 or len(images) != len(weights):
         raise ValueError('images must be (k, c, h, w) and weights (k, nh, pixels, pixels), got '
                          f'{tuple(images.shape)} and {tuple(weights.shape)}')
@@ -135,7 +135,7 @@ def show_attention(
         if titles is not None:
             line[0].text(-.1, .5, titles[i], transform=line[0].transAxes, ha='right', va='center', fontsize=8)
     fig.subplots_adjust(.15 if titles is not None else 0, 0, 1, .93, wspace=.04, hspace=.06)
-    return fig
+    return once(fig)
 
 # %% ../nbs/09a_maps.ipynb #9a00905b
 def attention_distance(
@@ -162,7 +162,7 @@ def head_similarity(
     "Correlation of what the heads look at, mean over asking pixels; a row that is uniform counts as unrelated."
     w = weights - 1 / weights.shape[-1]
     w = torch.nn.functional.normalize(w, dim=-1)
-    return torch.einsum('...iqk,...jqk->...ij', w, w) / weights.shape[-1]
+    return (torch.einsum('...iqk,...jqk->...ij', w, w) / weights.shape[-1]).clamp(-1, 1)
 
 # %% ../nbs/09a_maps.ipynb #98820402
 class AttentionExplorer:
