@@ -190,7 +190,9 @@ from .learner import Callback
 class LossFileCB(Callback):
     "Write `learn.history` to a CSV file after each round, and count the images seen in training."
     order, kept, in_search = 30, ('images',), False
-    def __init__(self, path): self.path, self.images, self.history = path, 0, []
+    def __init__(self, path): self.path, self.images, self.history = Path(path).expanduser(), 0, []
+    def before_fit(self, learn):
+        if not self.path.parent.is_dir(): raise FileNotFoundError(f'no folder {self.path.parent}')
     def after_step(self, learn): self.images += len(learn.batch[0])
     def cleanup_epoch(self, learn):
         self.history = learn.history

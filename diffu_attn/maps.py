@@ -7,6 +7,7 @@ __all__ = ['attention_map', 'attention_layers', 'AttentionMaps', 'record_attenti
            'attention_entropy', 'head_similarity', 'AttentionExplorer']
 
 # %% ../nbs/09a_maps.ipynb #fe7102ea
+import math
 from contextlib import contextmanager
 
 import torch
@@ -153,7 +154,7 @@ def attention_entropy(
     weights: torch.Tensor,  # `(..., pixels, pixels)`, rows sum to 1
 ) -> torch.Tensor:  # `(...)`, in [0, 1]
     "Mean entropy of what a pixel looks at: 0 one place, 1 everywhere alike."
-    return torch.special.entr(weights).sum(-1).mean(-1) / torch.tensor(weights.shape[-1]).log()
+    return (torch.special.entr(weights).sum(-1).mean(-1) / math.log(max(weights.shape[-1], 2))).clamp(0, 1)
 
 # %% ../nbs/09a_maps.ipynb #bb5bad39
 def head_similarity(

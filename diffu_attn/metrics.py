@@ -100,7 +100,7 @@ def extract(
 def clouds(*features) -> list:  # on the CPU
     "Sets of features `(n, d)`; raises `ValueError` unless they are finite numbers, d of them in each."
     for x in features:
-        if not isinstance(x, torch.Tensor) or x.ndim != 2 or not x.is_floating_point():
+        if not isinstance(x, torch.Tensor) or x.ndim != 2 or not x.shape[1] or not x.is_floating_point():
             shape = f'{x.dtype} {tuple(x.shape)}' if isinstance(x, torch.Tensor) else type(x).__name__
             raise ValueError(f'features must be floats (n, d), got {shape}')
         if x.shape[1] != features[0].shape[1]:
@@ -115,7 +115,7 @@ def fid(
     "Fréchet distance between Gaussians through two sets of features (Heusel et al. 2017), in double precision."
     a, b = (x.double() for x in clouds(a, b))
     if min(len(a), len(b)) < 2: raise ValueError(f'a covariance needs at least 2 images, got {len(a)} and {len(b)}')
-    cov_a, cov_b = torch.cov(a.T), torch.cov(b.T)
+    cov_a, cov_b = (torch.cov(x.T).reshape(2 * x.shape[1:]) for x in (a, b))     # of one feature, too
     values, vectors = torch.linalg.eigh(cov_a)
     root = vectors * values.clamp_min(0).sqrt() @ vectors.T                      # C_a^(1/2)
     cross = torch.linalg.eigvalsh(root @ cov_b @ root).clamp_min(0).sqrt().sum()

@@ -17,10 +17,14 @@ from .attention import build_model
 from .learner import unwrap
 
 # %% ../nbs/08_pretrained.ipynb #c1093146
+def plain_name(name: str) -> str:
+    "The name of a module or weight before a module above it was compiled."
+    return '.'.join(part for part in name.split('.') if part != '_orig_mod')
+
 def structure(model) -> dict:
     "Type of all modules below a network, and shape of all that a file holds, by name."
-    types = {name: type(m).__name__ for name, m in model.named_modules() if name}
-    return types | {name: tuple(v.shape) for name, v in model.state_dict().items()}
+    types = {plain_name(name): type(m).__name__ for name, m in model.named_modules() if name}
+    return types | {plain_name(name): tuple(v.shape) for name, v in model.state_dict().items()}
 
 def digest(weights: dict, *texts) -> str:
     "SHA-256 of tensors, their names, and texts."
@@ -64,7 +68,7 @@ def save_model(
         if not v.isfinite().all(): raise ValueError(f'{name} holds NaN or infinity: load_model would refuse the file')
         if not kept.isfinite().all(): raise ValueError(f'{name} holds {v.abs().max():g}, too large for {dtype}')
         place = kept.untyped_storage().data_ptr()
-        weights[name] = kept.clone() if place in places else kept                    # shared ones are written twice
+        weights[plain_name(name)] = kept.clone() if place in places else kept                    # shared ones are written twice
         places.add(place)
     texts = json.dumps(config), json.dumps(card or {})
     save_file(weights, path, {'format': 'pt', 'config': texts[0], 'card': texts[1], 'sha256': digest(weights, *texts)})
