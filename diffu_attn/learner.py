@@ -174,12 +174,15 @@ def unwrap(model):
 def channels_last(model):
     "While this lasts, filters lie in the order in which convolutions of images are fastest; results are the same."
     wrapped = any(isinstance(m, torch.nn.parallel.DistributedDataParallel) for m in model.modules())
-    moved = [] if wrapped else [p for p in model.parameters()
-                                if p.ndim == 4 and not p.is_contiguous(memory_format=torch.channels_last)]
-    for p in moved: p.data = p.data.contiguous(memory_format=torch.channels_last)
+    moved = []
+    for p in [] if wrapped else model.parameters():
+        laid = p.data.to(memory_format=torch.channels_last) if p.ndim == 4 else p.data
+        if laid.data_ptr() == p.data_ptr(): continue
+        moved.append(p)
+        p.data = laid
     try: yield
     finally:
-        for p in moved: p.data = p.data.contiguous()
+        for p in moved: p.data = p.data.to(memory_format=torch.contiguous_format)
 
 class DeviceCB(Callback):
     "Train on `device`."
