@@ -111,8 +111,8 @@ def difference(there, now) -> str:
     "The first thing in which two settings differ; empty where they don't."
     if isinstance(there, dict) and isinstance(now, dict):
         return next((f'{k}: {text}' for k in {**there, **now} if (text := difference(there.get(k), now.get(k)))), '')
-    groups = all(isinstance(v, list) and v and isinstance(v[0], dict) for v in (there, now))
-    if groups and len(there) == len(now): return next((text for pair in zip(there, now) if (text := difference(*pair))), '')
+    if all(isinstance(v, list) and v and isinstance(v[0], dict) for v in (there, now)) and len(there) == len(now):
+        return next((text for pair in zip(there, now) if (text := difference(*pair))), '')
     return '' if there == now else f'{there} there, {now} now'
 
 # %% ../nbs/03a_checkpoint.ipynb #a3ad4945
@@ -136,7 +136,8 @@ class CheckpointCB(Callback):
 
     def identity(self, learn) -> dict:
         "What a run must share with the one that it goes on from."
-        fixed = lambda group: {k: len(v) if k == 'params' else v for k, v in group.items() if k not in ('lr', 'initial_lr')}
+        fixed = lambda group: {k: len(v) if k == 'params' else v for k, v in group.items()
+                               if k not in ('lr', 'initial_lr')}                 # the rate moves
         return plain(dict(
             self.about, n_epochs=learn.n_epochs, lr=learn.lr, batches=len(learn.dls.train), loss=learn.loss_func,
             callbacks={type(cb).__name__: {k: getattr(cb, k) for k in cb.settings} for cb in learn.cbs},

@@ -105,11 +105,12 @@ class Learner:
             try: n = len(getattr(self.dls, name))
             except (AttributeError, TypeError): n = None
             if n is None:
-                raise ValueError(f'dls.{name} must be batches with a length, such as a DataLoader of a map-style dataset')
+                raise ValueError(f'dls.{name} must be batches with a length, such as a DataLoader of a map-style '
+                                 'dataset')
             if n < 1: raise ValueError(f'dls.{name} holds no batches: there are fewer images than a batch takes')
         lasting = self.cbs
         self.cbs = self.checked([*lasting, *cbs])
-        self.n_epochs, self.history, self.frac = n_epochs, [], 0.  # frac: share of the fit that is done
+        self.n_epochs, self.history, self.frac = int(n_epochs), [], 0.  # frac: share of the fit that is done
         self.first_epoch, self.done = 0, 0  # where to begin: a round, and how many of its batches to pass over
         try:
             self.opt = self.opt_func(self.model.parameters(), lr=self.lr)
@@ -367,7 +368,6 @@ class EMACB(Callback):
         if self.k: self.write(learn, self.average)
         self.k = 0
 
-
 # %% ../nbs/03_learner.ipynb #fdcbaae8
 class GradientClipCB(Callback):
     "Scale the gradient down to norm `max_norm` where it is longer; raise `FloatingPointError` where it is no number."
@@ -376,8 +376,8 @@ class GradientClipCB(Callback):
     def after_backward(self, learn):
         norm = torch.nn.utils.clip_grad_norm_(learn.model.parameters(), self.max_norm)
         if not norm.isfinite():                                                  # scaled, it would make all weights NaN
-            raise FloatingPointError(f'the gradient became {norm} in epoch {learn.epoch}, batch {learn.i}, at a loss of '
-                                     f'{learn.loss:.4g}; the weights are those before it')
+            raise FloatingPointError(f'the gradient became {norm} in epoch {learn.epoch}, batch {learn.i}, at a loss '
+                                     f'of {learn.loss:.4g}; the weights are those before it')
 
 class NaNStopCB(Callback):
     "Raise `FloatingPointError` at a training loss that is NaN or infinite, before it reaches the weights."

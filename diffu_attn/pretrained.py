@@ -68,7 +68,7 @@ def save_model(
         if not v.isfinite().all(): raise ValueError(f'{name} holds NaN or infinity: load_model would refuse the file')
         if not kept.isfinite().all(): raise ValueError(f'{name} holds {v.abs().max():g}, too large for {dtype}')
         place = kept.untyped_storage().data_ptr()
-        weights[plain_name(name)] = kept.clone() if place in places else kept                    # shared ones are written twice
+        weights[plain_name(name)] = kept.clone() if place in places else kept    # shared ones are written twice
         places.add(place)
     texts = json.dumps(config), json.dumps(card or {})
     save_file(weights, path, {'format': 'pt', 'config': texts[0], 'card': texts[1], 'sha256': digest(weights, *texts)})

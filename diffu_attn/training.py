@@ -31,8 +31,8 @@ def check_pixels(x0: torch.Tensor):
     if not isinstance(x0, torch.Tensor): raise ValueError(f'images must be a tensor, got {type(x0).__name__}')
     if not x0.is_floating_point(): raise ValueError(f'images must be floats in [-0.5, 0.5], got {x0.dtype}')
     if not -.501 <= x0.min() <= x0.max() <= .501:                                # NaN fails, too
-        raise ValueError(f'images must lie in [-0.5, 0.5], got {x0.min():.3g} to {x0.max():.3g}: subtract 0.5 from images '
-                         'in [0, 1], divide those in [-1, 1] by 2')
+        raise ValueError(f'images must lie in [-0.5, 0.5], got {x0.min():.3g} to {x0.max():.3g}: subtract 0.5 from '
+                         'images in [0, 1], divide those in [-1, 1] by 2')
 
 class FashionDDPM(TrainCB):
     "Task: predict the noise; batches `(images, labels)`, labels are not used."
@@ -102,7 +102,7 @@ class ConditionalFashionDDPM(FashionDDPM):
 @torch.no_grad()
 def eps_loss(
     model,  # predicts ε: `model(x, t)`, or `model(x, t, c)`
-    batches,  # `(images, labels)`, which can be gone through twice, not shuffled: the 10,000 test images, for the published figure
+    batches,  # `(images, labels)`, the same each time: the 10,000 test images, for the published figure
     conditional: bool = None,  # does the model take labels? By default: has it `n_classes`?
     seed: int = 0,  # of times and noise
 ) -> float:  # mean squared error of the predicted noise
