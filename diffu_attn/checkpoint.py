@@ -139,8 +139,8 @@ class CheckpointCB(Callback):
         fixed = lambda group: {k: len(v) if k == 'params' else v for k, v in group.items()
                                if k not in ('lr', 'initial_lr')}                 # the rate moves
         return plain(dict(
-            self.about, n_epochs=learn.n_epochs, lr=learn.lr, batches=len(learn.dls.train), loss=learn.loss_func,
-            callbacks={type(cb).__name__: {k: getattr(cb, k) for k in cb.settings} for cb in learn.cbs},
+            about=self.about, n_epochs=learn.n_epochs, lr=learn.lr, batches=len(learn.dls.train), loss=learn.loss_func,
+            callbacks={type(cb).__name__: {k: getattr(cb, k) for k in cb.settings} for cb in learn.cbs if cb.settings},
             optimiser=type(learn.opt).__name__, groups=list(map(fixed, learn.opt.param_groups)),
             weights={k: v.shape for k, v in unwrap(learn.model).state_dict().items()}))
 
@@ -162,7 +162,9 @@ class CheckpointCB(Callback):
         "The newest state that is whole, or None."
         for path in reversed(checkpoints(self.folder)):
             try: return read_checkpoint(path)
-            except ValueError as e: warnings.warn(f'{e}; going on from the one before', stacklevel=2)
+            except ValueError as e:
+                warnings.warn(f'{e}; going on from the one before', stacklevel=2)
+                path.rename(path.with_suffix('.torn'))                           # or it would stay as the newest
 
     def on_signal(self, signum, frame):
         self.signum = signum

@@ -193,6 +193,8 @@ class LossFileCB(Callback):
     def __init__(self, path): self.path, self.images, self.history = Path(path).expanduser(), 0, []
     def before_fit(self, learn):
         if not self.path.parent.is_dir(): raise FileNotFoundError(f'no folder {self.path.parent}')
+        if self.path.is_dir(): raise ValueError(f'{self.path} is a folder, not a file')
+        self.images = 0
     def after_step(self, learn): self.images += len(learn.batch[0])
     def cleanup_epoch(self, learn):
         self.history = learn.history

@@ -114,6 +114,7 @@ class Learner:
         self.first_epoch, self.done = 0, 0  # where to begin: a round, and how many of its batches to pass over
         try:
             self.opt = self.opt_func(self.model.parameters(), lr=self.lr)
+            self.opt.zero_grad()                                                 # of a fit that broke off, or a search
             size = lambda: len(self.batch[-1])
             with what_to_lower(lambda: f'with batches of {size()}: lower the batch size, or take a smaller model'):
                 self.phase('fit', CancelFitException, lambda: self.all_epochs(train, valid))
@@ -176,7 +177,7 @@ def channels_last(model):
     "While this lasts, filters lie in the order in which convolutions of images are fastest; results are the same."
     wrapped = any(isinstance(m, torch.nn.parallel.DistributedDataParallel) for m in model.modules())
     moved = []
-    for p in [] if wrapped else model.parameters():
+    for p in [] if wrapped or torch.is_inference_mode_enabled() else model.parameters():
         laid = p.data.to(memory_format=torch.channels_last) if p.ndim == 4 else p.data
         if laid.data_ptr() == p.data_ptr(): continue
         moved.append(p)
@@ -412,7 +413,8 @@ class BudgetCB(Callback):
 # %% ../nbs/03_learner.ipynb #03rs0001
 def own_generators(batches) -> list:
     "Those that a `DataLoader` or its sampler was given, and draws from instead of the global one."
-    found = [getattr(at, 'generator', None) for at in (batches, getattr(batches, 'sampler', None))]
+    samplers = [getattr(at, 'sampler', None) for at in (batches, getattr(batches, 'batch_sampler', None))]
+    found = [getattr(at, 'generator', None) for at in (batches, *samplers)]
     return list({id(g): g for g in found if isinstance(g, torch.Generator)}.values())
 
 def random_state(batches) -> dict:

@@ -90,10 +90,14 @@ def extract(
 ) -> tuple:  # (features `(n, d)` float32, predicted classes `(n,)`), on the CPU
     "Features and class of each image."
     like, found = next(classifier.parameters()), []
-    with channels_last(classifier):
-        for x in images.split(bs):
-            features = classifier.features(x.to(like))
-            found.append((features.float().cpu(), classifier.head(features).argmax(1).cpu()))
+    was_training = classifier.training
+    classifier.eval()
+    try:
+        with channels_last(classifier):
+            for x in images.split(bs):
+                features = classifier.features(x.to(like))
+                found.append((features.float().cpu(), classifier.head(features).argmax(1).cpu()))
+    finally: classifier.train(was_training)
     return tuple(torch.cat(v) for v in zip(*found))
 
 # %% ../nbs/09_metrics.ipynb #09cl0001
@@ -181,6 +185,8 @@ def prdc(
     "Precision and recall (Kynkäänniemi et al. 2019, eq. 1-2), density and coverage (Naeem et al. 2020, eq. 3-4)."
     real, fake = clouds(real, fake)
     if real_radii is None: real_radii = radii(real, k, bs)
+    if real_radii.shape != (len(real),) or not real_radii.isfinite().all():
+        raise ValueError(f'real_radii must be finite, ({len(real)},), got {tuple(real_radii.shape)}')
     fake_radii, balls, recalled, covered = radii(fake, k, bs), torch.zeros(len(fake)), 0, 0
     exact = min(real_radii.min(), fake_radii.min()).item() < _NEAR               # images that are there k times
     closer = torch.le if exact else torch.lt                                     # a ball of radius 0 holds its centre

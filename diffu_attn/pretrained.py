@@ -48,6 +48,8 @@ def save_model(
     Raises `ValueError`, and writes nothing, where the file would not give back this network: its configuration
     builds another one, weights are NaN or infinite, or `dtype` can't hold them."""
     model, path = unwrap(model), Path(path).expanduser()
+    if dtype not in (torch.float64, torch.float32, torch.bfloat16, torch.float16):
+        raise ValueError(f'dtype must be float64, float32, bfloat16 or float16, got {dtype}')
     config = getattr(model, 'config', None)
     if config is None:
         raise ValueError(f'a {type(model).__name__} has no config: only models of build_model can be saved')

@@ -125,10 +125,12 @@ def eps_loss(
     try:
         with channels_last(model):
             for x0, c in batches:
-                if not done: check_pixels(x0)
+                check_pixels(x0)
                 (x_t, t), eps = noisify(x0.cpu(), times[done:done + len(x0)], generator=generator)
                 labels = [torch.as_tensor(c, device=like.device)] if conditional else []
                 pred = model(x_t.to(like), t.to(like.device), *labels).float().cpu()
+                if pred.shape != eps.shape:
+                    raise ValueError(f'predictions {tuple(pred.shape)} and images {tuple(eps.shape)} differ in shape')
                 total, done = total + (pred - eps).square().mean((1, 2, 3)).double().sum().item(), done + len(x0)
     finally: model.train(was_training)
     if done != n: raise ValueError(f'batches held {n} images, and {done} when they were gone through again')
