@@ -153,6 +153,9 @@ class CheckpointCB(Callback):
         if self.state:
             off = difference(self.state['identity'], self.identity(learn))
             if off: raise ValueError(f'{self.folder} holds another run: {off[:500]}')
+            if getattr(learn.dls.train, 'persistent_workers', False):
+                warnings.warn('workers that persist keep random states of their own: the images come in another order '
+                              'than in the run that this goes on from', stacklevel=2)
             learn.first_epoch, learn.done = self.state['epoch'], self.state['done']
         if threading.current_thread() is threading.main_thread():
             self.handlers = {s: signal.signal(s, self.on_signal) for s in (signal.SIGINT, signal.SIGTERM)}

@@ -411,10 +411,13 @@ class BudgetCB(Callback):
         if self.started is None and self.spent >= 60 * self.minutes: raise CancelFitException
 
 # %% ../nbs/03_learner.ipynb #03rs0001
+def samplers(batches) -> list:
+    "What says the order of a `DataLoader`; `None` where there is nothing."
+    return [getattr(at, 'sampler', None) for at in (batches, getattr(batches, 'batch_sampler', None))]
+
 def own_generators(batches) -> list:
     "Those that a `DataLoader` or its sampler was given, and draws from instead of the global one."
-    samplers = [getattr(at, 'sampler', None) for at in (batches, getattr(batches, 'batch_sampler', None))]
-    found = [getattr(at, 'generator', None) for at in (batches, *samplers)]
+    found = [getattr(at, 'generator', None) for at in (batches, *samplers(batches))]
     return list({id(g): g for g in found if isinstance(g, torch.Generator)}.values())
 
 def random_state(batches) -> dict:
@@ -437,12 +440,12 @@ def set_random_state(state: dict, batches):
 
 # %% ../nbs/03_learner.ipynb #d882d841
 class LRFinderCB(Callback):
-    """From `start` on, multiply the learning rates by `gamma` each batch; end when the mean loss of five batches is
-    3x its minimum. Groups keep their ratios; `start` is the first one's."""
-    def __init__(self, start: float = 1e-6, gamma: float = 1.3): self.start, self.gamma = start, gamma
+    """From `start` on, by default the learner's rate, multiply the learning rates by `gamma` each batch; end when the
+    mean loss of five batches is 3x its minimum. Groups keep their ratios; `start` is the first one's."""
+    def __init__(self, gamma: float = 1.3, start: float = None): self.gamma, self.start = gamma, start
     def before_fit(self, learn):
         self.lrs, self.raw, self.losses = [], [], []
-        self.scale(learn, self.start / learn.opt.param_groups[0]['lr'])
+        if self.start is not None: self.scale(learn, self.start / learn.opt.param_groups[0]['lr'])
     def scale(self, learn, factor: float):
         for group in learn.opt.param_groups: group['lr'] *= factor
     def after_step(self, learn):
@@ -460,7 +463,7 @@ def lr_find(
 ) -> tuple:  # (learning rates, losses averaged over five batches)
     "Try rising learning rates (Smith 2017); weights and generators of random numbers are given back as they were."
     weights, drawn = copy.deepcopy(learn.model.state_dict()), random_state(learn.dls.train)
-    cbs, finder = learn.cbs, LRFinderCB(start, gamma)
+    cbs, finder = learn.cbs, LRFinderCB(gamma, start)
     learn.cbs = [cb for cb in cbs if cb.in_search]
     try: learn.fit(max_epochs, cbs=[finder], valid=False)
     except FloatingPointError:                                                   # where numbers end, so does the search

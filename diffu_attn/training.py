@@ -14,8 +14,8 @@ from torch.utils.data import RandomSampler, SubsetRandomSampler, WeightedRandomS
 from .data import profile
 from .learner import (AutocastCB, BudgetCB, Callback, DeviceCB, EMACB, GradientClipCB, Learner, MetricsCB,
                                 NaNStopCB, ProgressCB, ScheduleCB, TrainCB, channels_last, check_batch, fast_bf16,
-                                linear_decay, one_cycle, unwrap)
-from .noise import expand, noisify, sample_times
+                                linear_decay, one_cycle, samplers, unwrap)
+from .noise import check_pair, expand, noisify, sample_times
 from .unet import ScaledDenoiser, TUnet
 
 # %% ../nbs/07_training.ipynb #07im0007
@@ -108,9 +108,8 @@ def eps_loss(
 ) -> float:  # mean squared error of the predicted noise
     "The yardstick: mean of (ε̂ - ε)² over all images, stratified times, fixed seed, eval mode."
     if conditional is None: conditional = getattr(unwrap(model), 'n_classes', None) is not None
-    samplers = [getattr(at, 'sampler', None) for at in (batches, getattr(batches, 'batch_sampler', None))]
     if any(getattr(s, 'shuffle', False) or isinstance(s, (RandomSampler, SubsetRandomSampler, WeightedRandomSampler))
-           for s in (batches, *samplers)):
+           for s in (batches, *samplers(batches))):
         raise ValueError('batches are shuffled, so that the loss would change from call to call: give dls.valid')
     like, was_training = next(model.parameters()), model.training
     n = 0
@@ -129,8 +128,7 @@ def eps_loss(
                 (x_t, t), eps = noisify(x0.cpu(), times[done:done + len(x0)], generator=generator)
                 labels = [torch.as_tensor(c, device=like.device)] if conditional else []
                 pred = model(x_t.to(like), t.to(like.device), *labels).float().cpu()
-                if pred.shape != eps.shape:
-                    raise ValueError(f'predictions {tuple(pred.shape)} and images {tuple(eps.shape)} differ in shape')
+                check_pair(pred, eps, t)
                 total, done = total + (pred - eps).square().mean((1, 2, 3)).double().sum().item(), done + len(x0)
     finally: model.train(was_training)
     if done != n: raise ValueError(f'batches held {n} images, and {done} when they were gone through again')
