@@ -6,6 +6,7 @@
 __all__ = []
 
 # %% ../nbs/11_all.ipynb #86ab95c5
+from .checks import *
 from .vis import *
 from .noise import *
 from .data import *

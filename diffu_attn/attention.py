@@ -13,9 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .data import check_whole
-from .unet import (ScaledDenoiser, TDownblock, TResBlock, TUnet, TUpblock, check_like, group_norm, per_level,
-                             zero_)
+from .checks import check_dtype_device, check_int
+from .unet import ScaledDenoiser, TDownblock, TResBlock, TUnet, TUpblock, group_norm, per_level, zero_
 
 # %% ../nbs/05_attention.ipynb #28c5fab0
 PLAIN_PIXELS = 256  # of the largest map for which a CPU takes the formula as it stands, in bfloat16
@@ -33,8 +32,8 @@ def attend(
 # %% ../nbs/05_attention.ipynb #3b59d458
 def check_heads(nc: int, nh: int):
     "Refuse a number of heads that doesn't split the channels evenly."
-    check_whole('nc', nc)
-    check_whole('nh', nh)
+    check_int('nc', nc)
+    check_int('nh', nh)
     if nc % nh: raise ValueError(f'nc must be a multiple of nh, got nc={nc}, nh={nh}')
 
 class MultiheadSelfAttention1D(nn.Module):
@@ -60,7 +59,7 @@ class MultiheadSelfAttention1D(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if x.ndim < 3 or x.shape[1] != self.nc:
             raise ValueError(f'attention over {self.nc} channels needs (b, {self.nc}, ...), got {tuple(x.shape)}')
-        check_like(x, self.qkv.weight, 'pixels')
+        check_dtype_device(x, self.qkv.weight, 'pixels')
         out = self.look(*self.heads(x))                                              # (b, nh, pixels, nc // nh)
         return self.proj(out.transpose(1, 2).flatten(2)).transpose(1, 2).reshape(x.shape)
 
@@ -123,7 +122,7 @@ class TAUnet(TUnet):
         patch: int = 1,  # side of the squares of pixels that the stem folds into channels
     ):
         heads = per_level('attention_heads', attention_heads, len(nfs) - 1, 0)
-        check_whole('attention_heads', *(nh or 0 for nh in heads), least=0)
+        check_int('attention_heads', *(nh or 0 for nh in heads), least=0)
         super().__init__(nfs, n_blocks, color_channels, patch=patch,
                          attn=lambda level, nc: attention_part(nc, heads[level]))
         self.config = dict(nfs=list(nfs), attention_heads=list(attention_heads), n_blocks=list(n_blocks),
@@ -142,7 +141,7 @@ class ConditionalTAUnet(TAUnet):
         null_class: bool = False,  # has it one more label, `n_classes`, that stands for no class in particular?
     ):
         super().__init__(nfs, attention_heads, n_blocks, color_channels, patch=patch)
-        check_whole('n_classes', n_classes)
+        check_int('n_classes', n_classes)
         self.n_classes, self.null_label = n_classes, n_classes if null_class else None
         self.classes = nn.Embedding(n_classes + null_class, 4 * nfs[0])
         self.config.update(n_classes=n_classes, null_class=null_class)

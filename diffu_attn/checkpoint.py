@@ -15,7 +15,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from .data import check_whole
+from .checks import check_int
 from .learner import Callback, random_state, set_random_state, unwrap
 
 # %% ../nbs/03a_checkpoint.ipynb #5f6cb4e4
@@ -130,7 +130,7 @@ class CheckpointCB(Callback):
         about: dict = None,  # what else makes a run what it is; a run that differs in it is refused
     ):
         if not every >= 0: raise ValueError(f'every must be 0 or more seconds, got {every}')
-        check_whole('keep', keep)
+        check_int('keep', keep)
         pack(about, {}, 'about')                                                 # or it is no setting
         self.folder, self.every, self.keep, self.about = Path(folder).expanduser(), every, keep, about or {}
 

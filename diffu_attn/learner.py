@@ -15,7 +15,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from .data import check_whole
+from .checks import check_int
 
 # %% ../nbs/03_learner.ipynb #4f885c6b
 class CancelBatchException(Exception): "Skip the rest of this batch."
@@ -100,7 +100,7 @@ class Learner:
         valid: bool = True,  # do the validation epochs?
     ):  # the learner
         "Train with a new optimiser."
-        check_whole('n_epochs', n_epochs)
+        check_int('n_epochs', n_epochs)
         for name in ['train'] * train + ['valid'] * valid:
             try: n = len(getattr(self.dls, name))
             except (AttributeError, TypeError): n = None

@@ -13,7 +13,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from .data import CLASSES, check_whole
+from .checks import check_int, check_labels, check_pixels
+from .data import CLASSES
 from .learner import channels_last
 from .pretrained import ASSETS, load_model
 from .training import eps_loss
@@ -25,9 +26,7 @@ def check_images(x: torch.Tensor, side: int = 32):
     "Raise `ValueError` unless `x` is `(b, 1, side, side)`, b at least 1, float in [-0.5, 0.5] (give or take 1e-3)."
     if x.ndim != 4 or x.shape[1:] != (1, side, side) or not len(x):
         raise ValueError(f'images must be (b, 1, {side}, {side}) with b of at least 1, got {tuple(x.shape)}')
-    if not x.is_floating_point(): raise ValueError(f'images must be floats in [-0.5, 0.5], got {x.dtype}')
-    if not -.501 <= x.min() <= x.max() <= .501:                                  # NaN fails, too
-        raise ValueError(f'pixels must lie in [-0.5, 0.5], got {x.min():.3g} to {x.max():.3g}')
+    check_pixels(x)
 
 # %% ../nbs/09_metrics.ipynb #ff7577d3
 def conv(c_in: int, c_out: int, stride: int = 1) -> nn.Module:
@@ -166,7 +165,7 @@ def _distances(a: torch.Tensor, b: torch.Tensor, exact: bool = False) -> torch.T
 def radii(x: torch.Tensor, k: int = 5, bs: int = 1000) -> torch.Tensor:
     "Distance of each row of `x` `(n, d)` to its k-th nearest other row: `(n,)`."
     x, = clouds(x)
-    check_whole('k', k)
+    check_int('k', k)
     if not k < len(x):
         raise ValueError(f'k must be less than the number of images, got k={k} and {len(x)} images')
     # each row is its own nearest one
@@ -198,14 +197,6 @@ def prdc(
         recalled += closer(distance, fake_radii).any(1).sum().item()
     return dict(precision=(balls > 0).float().mean().item(), recall=recalled / len(real),
                 density=balls.mean().item() / k, coverage=covered / len(real))
-
-# %% ../nbs/09_metrics.ipynb #b19a9cc5
-def check_labels(labels: torch.Tensor, n: int, n_classes: int = 10):
-    "Raise `ValueError` unless `labels` are n integers from 0 to n_classes - 1."
-    if labels.shape != (n,): raise ValueError(f'{n} images need labels of shape ({n},), got {tuple(labels.shape)}')
-    if labels.is_floating_point() or not (0 <= labels.min() and labels.max() < n_classes):
-        raise ValueError(f'labels must be integers from 0 to {n_classes - 1}, got {labels.dtype} '
-                         f'from {labels.min()} to {labels.max()}')
 
 # %% ../nbs/09_metrics.ipynb #7655a6d8
 def confusion(
@@ -318,8 +309,8 @@ class Evaluator:
     ):
         real, labels, train, train_labels = (v.cpu() for v in (real, labels, train, train_labels))
         for x in (real, train): check_images(x)
-        check_labels(labels, len(real))
-        check_labels(train_labels, len(train))
+        check_labels(labels, len(real), len(CLASSES))
+        check_labels(train_labels, len(train), len(CLASSES))
         self.classifier, self.train, self.k, self.n_real = classifier or load_classifier(), train, k, len(real)
         order = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))
         self.of_class = [order[train_labels[order] == c] for c in range(len(CLASSES))]
@@ -362,7 +353,7 @@ class Evaluator:
         "Judge samples, wherever they lie."
         images, labels = images.cpu(), labels.cpu()
         check_images(images)
-        check_labels(labels, len(images))
+        check_labels(labels, len(images), len(CLASSES))
         if groups not in (5, 10): raise ValueError(f'groups must be 5 or 10, got {groups}')
         if len(images) < 2 * max(groups, self.k):
             raise ValueError(f'at least {2 * max(groups, self.k)} images are needed, got {len(images)}')
@@ -392,7 +383,7 @@ def evaluate(
     valid=None,  # a `TensorBatches` of the test images
 ) -> Report:  # as of `Evaluator`, means over the seeds, the largest spread; also seeds and by_seed
     "Draw samples of a model and judge them."
-    check_whole('n', n, least=20)
+    check_int('n', n, least=20)
     if not seeds: raise ValueError(f'at least one seed is needed, got {seeds}')
     if (model is None) != (valid is None): raise ValueError('the eps-loss needs both model and valid, or neither')
     labels, runs = torch.arange(n) % 10, []
