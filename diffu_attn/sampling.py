@@ -118,7 +118,7 @@ def ancestral(
         if s_s > 0: x = ddpm_step(x, x0, a_t**2, a_s**2, draw())
 
 # %% ../nbs/06_sampling.ipynb #c5bc7b9b
-def eps_from_x0(x, x0, a, s):
+def eps_from_x0(x: torch.Tensor, x0: torch.Tensor, a: torch.Tensor, s: torch.Tensor) -> torch.Tensor:
     "The noise that the clean image `x0` implies in `x = a x0 + s ε`."
     return (x - a * x0) / s
 
@@ -138,7 +138,7 @@ def ddim(denoise: Callable, x: torch.Tensor, times: torch.Tensor, draw: Callable
             if eta: x = x + fresh * draw()
 
 # %% ../nbs/06_sampling.ipynb #590dbdfb
-def euler_step(x, eps, start, end):
+def euler_step(x: torch.Tensor, eps: torch.Tensor, start: tuple, end: tuple) -> torch.Tensor:
     "From the amplitudes `start` to `end` along the slope `eps`: Euler's step on dy/dσ = ε."
     (a_t, s_t), (a_s, s_s) = start, end
     return a_s / a_t * x + (s_s - a_s / a_t * s_t) * eps
@@ -335,6 +335,7 @@ def sampling_times(sampler, n_steps: int, spacing: str, strength: float, times) 
                          'give times alone')
     return times
 
+# %% ../nbs/06_sampling.ipynb #06sa0015
 def check_sampler(sampler, generator, interval: tuple):
     "Raise `ValueError` for a sampler that isn't there, a generator that is none, or times that aren't an interval."
     if not callable(sampler) and sampler not in SAMPLERS:
@@ -365,7 +366,7 @@ def check_start(sz: tuple, noise, image, mask, strength: float):
 def sample(
     model,  # predicts ε: `model(x, t)`, or `model(x, t, c)`; its `cond_embed` or its `n_classes` say what `c` it takes
     c: torch.Tensor = None,  # a condition for each image, `(b, ...)`: labels, or what the model takes; None: none
-    sampler='dpmpp_2m',  # a name in SAMPLERS, or a function with their arguments
+    sampler: str | Callable = 'dpmpp_2m',  # a name in SAMPLERS, or a function with their arguments
     n_steps: int = N_STEPS,  # number of network evaluations; multistep samplers take at least 2
     guidance: float = None,  # scale g in ε∅ + g (ε_c - ε∅), 1: none; default: GUIDANCE where `c` and a null class are
     *,
