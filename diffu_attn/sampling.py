@@ -231,20 +231,34 @@ def predict_noise(
     given, null = model(x, times, torch.cat([c, null_condition(model, c)])).float().chunk(2)
     return null + guidance * (given - null)
 
+# %% ../nbs/06_sampling.ipynb #06sa0009
+N_STEPS, GUIDANCE = 10, 1.4  # the defaults of `sample` and of the command; 1.4 where there is a null condition
+
+# %% ../nbs/06_sampling.ipynb #06sa0010
+def guidance_scale(model, guidance: float = None, conditioned: bool = True) -> float:
+    "The scale as given, or the default; raises `ValueError` for one that can't be applied to `model`."
+    possible = conditioned and has_null(model)
+    if guidance is None: return GUIDANCE if possible else 1.
+    if not math.isfinite(guidance): raise ValueError(f'guidance must be a finite number, got {guidance}')
+    if guidance != 1 and not possible:
+        raise ValueError(f'guidance={guidance} needs labels and a model with a null class; without, only 1 can be')
+    return guidance
+
 # %% ../nbs/06_sampling.ipynb #06dn0003
 class Denoiser:
     "`denoise(x, t) -> x0`: what `model`, in eval mode, predicts as the clean images in `x`, for one time `t`."
     def __init__(self,
         model,  # predicts ε: `model(x, t)`, or `model(x, t, c)`
         c: torch.Tensor = None,  # a condition for each image, `(b, ...)`, as the model takes it; None: no condition
-        guidance: float = 1.,  # scale g in ε∅ + g (ε_c - ε∅); other than 1 needs a model with a null condition
+        guidance: float = None,  # scale g in ε∅ + g (ε_c - ε∅), 1: none; by default as in `sample`
         interval: tuple = (0, 1),  # times between which it is guided
         *,
         clamp: tuple = (-.5, .5),  # the range of x0; None: any
         image: torch.Tensor = None,  # what is known, like `x`
         mask: torch.Tensor = None,  # True where `image` isn't known, bool, broadcasts to `x`; None: nothing is known
     ):
-        self.model, self.c, self.guidance, self.interval = model, c, guidance, interval
+        self.model, self.c, self.interval = model, c, interval
+        self.guidance = guidance_scale(model, guidance, c is not None)
         self.clamp, self.image, self.mask, self.finite = clamp, image, mask, None
 
     @torch.no_grad()
@@ -308,19 +322,6 @@ def check_condition(model, c, n: int):
         raise ValueError('labels were given, but the model knows no classes')
     if n_classes is not None or null is not None: check_labels(c, n, n_classes, null)
     if len(c) != n: raise ValueError(f'{n} images need {n} conditions, got {len(c)}')
-
-# %% ../nbs/06_sampling.ipynb #06sa0009
-N_STEPS, GUIDANCE = 10, 1.4  # by default: evaluations, and the scale for models with a null condition
-
-# %% ../nbs/06_sampling.ipynb #06sa0010
-def guidance_scale(model, guidance: float = None, conditioned: bool = True) -> float:
-    "The scale as it is given, or the default; raises `ValueError` for one that `model` can't be guided with."
-    possible = conditioned and has_null(model)
-    if guidance is None: return GUIDANCE if possible else 1.
-    if not math.isfinite(guidance): raise ValueError(f'guidance must be a finite number, got {guidance}')
-    if guidance != 1 and not possible:
-        raise ValueError(f'guidance={guidance} needs labels and a model with a null class; without, only 1 can be')
-    return guidance
 
 # %% ../nbs/06_sampling.ipynb #06sa0013
 def sampling_times(sampler, n_steps: int, spacing: str, strength: float, times) -> torch.Tensor:
