@@ -11,7 +11,7 @@ import math
 
 import torch
 
-from .learner import channels_last, in_notebook, unwrap, what_to_lower
+from .device import channels_last, in_notebook, unwrap, what_to_lower
 from .noise import alpha_bar, denoisify, expand
 
 # %% ../nbs/06_sampling.ipynb #49c3f463
