@@ -50,8 +50,8 @@ class SecondDevice(TorchDispatchMode):
     def __torch_dispatch__(self, func, types, args=(), kwargs=None): return compute(func, args, kwargs or {})
 
 if __name__ == '__main__':
-    import diffu_attn.learner as learner
-    learner.default_device = lambda: torch.device(SECOND)
+    import diffu_attn.callbacks as callbacks
+    callbacks.default_device = lambda: torch.device(SECOND)
     torch.__future__.set_swap_module_params_on_conversion(True)
     with SecondDevice():
         x = torch.ones(2, device=SECOND)

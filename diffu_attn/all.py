@@ -7,14 +7,18 @@ __all__ = []
 
 # %% ../nbs/11_all.ipynb #86ab95c5
 from .checks import *
+from .device import *
 from .vis import *
 from .noise import *
 from .data import *
-from .learner import *
-from .checkpoint import *
 from .unet import *
 from .attention import *
 from .position import *
+from .randomness import *
+from .learner import *
+from .callbacks import *
+from .progress import *
+from .checkpoint import *
 from .sampling import *
 from .training import *
 from .pretrained import *

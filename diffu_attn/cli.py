@@ -74,7 +74,7 @@ def guidance_for(model, asked: float) -> float:
 def sample_command(args):
     "Draw garments and write them as one PNG."
     import torch
-    from diffu_attn.learner import autocast
+    from diffu_attn.device import autocast
     from diffu_attn.pretrained import open_model
     from diffu_attn.sampling import sample
     from diffu_attn.vis import save_grid
@@ -100,7 +100,7 @@ def eval_command(args):
     "Draw samples and judge them."
     import torch
     from diffu_attn.data import get_fashion_dls
-    from diffu_attn.learner import autocast, fast_bf16
+    from diffu_attn.device import autocast, fast_bf16
     from diffu_attn.metrics import Evaluator, evaluate
     from diffu_attn.pretrained import open_model
     from diffu_attn.sampling import sample

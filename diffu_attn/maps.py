@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import torch
 
 from .attention import MultiheadSelfAttention1D
-from .learner import unwrap
+from .device import unwrap
 
 # %% ../nbs/09a_maps.ipynb #b91d9b7e
 @torch.no_grad()

@@ -15,7 +15,7 @@ from torch import nn
 
 from .checks import check_int, check_labels, check_pixels
 from .data import CLASSES
-from .learner import channels_last
+from .device import channels_last
 from .pretrained import ASSETS, load_model
 from .training import eps_loss
 from .unet import group_norm

@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from .attention import build_model
-from .learner import unwrap
+from .device import unwrap
 
 # %% ../nbs/08_pretrained.ipynb #c1093146
 def plain_name(name: str) -> str:

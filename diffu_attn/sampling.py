@@ -15,8 +15,9 @@ from functools import partial
 import torch
 
 from .checks import check_int, check_labels, check_pixels
-from .learner import channels_last, in_notebook, unwrap, what_to_lower
+from .device import channels_last, explain_oom, unwrap
 from .noise import alpha_bar, denoisify
+from .progress import progress_bar
 
 # %% ../nbs/06_sampling.ipynb #49c3f463
 def ddpm_step(
@@ -277,12 +278,6 @@ class Denoiser:
                                  'type')
 
 # %% ../nbs/06_sampling.ipynb #92bbfb5c
-def with_bar(items, total: int):
-    "`items`, with fastprogress's bar around them in a notebook."
-    if not in_notebook(): return items
-    from fastprogress.fastprogress import progress_bar
-    return progress_bar(items, total=total, leave=False)
-
 @contextlib.contextmanager
 def evaluating(model, device=None):
     "While this lasts, `model` is in eval mode and on `device`, which is given out; by default it stays on its own."
@@ -394,13 +389,13 @@ def sample(
     if c is None and null is not None: c = torch.full((sz[0],), null)
     generators = image_generators(sz[0], generator)
     with (evaluating(model, device) as device, channels_last(model),
-          what_to_lower(lambda: f'while drawing {sz[0]} images: draw fewer at a time')):
+          explain_oom(lambda: f'while drawing {sz[0]} images: draw fewer at a time')):
         noise, image, mask, c = (v if v is None else v.to(device) for v in (noise, image, mask, c))
         draw = lambda: draw_noise(generators, sz[1:]).to(device)
         denoise = Denoiser(model, c, guidance, guidance_interval, image=image, mask=mask)
         (a, s), x = signal_noise(times)[0], draw() if noise is None else noise
         if image is not None: x = a * image + s * x
-        history = list(with_bar(SAMPLERS.get(sampler, sampler)(denoise, x, times, draw), len(times) - 1))
+        history = list(progress_bar(SAMPLERS.get(sampler, sampler)(denoise, x, times, draw), len(times) - 1))
     denoise.check_finite()
     history[-1] = history[-1].clamp(-.5, .5)
     return history[-1], history

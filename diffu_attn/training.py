@@ -13,9 +13,12 @@ from torch.utils.data import RandomSampler, SubsetRandomSampler, WeightedRandomS
 
 from .checks import check_pair, check_pixels
 from .data import profile
-from .learner import (AutocastCB, BudgetCB, Callback, DeviceCB, EMACB, GradientClipCB, Learner, MetricsCB,
-                                NaNStopCB, ProgressCB, ScheduleCB, TrainCB, channels_last, check_batch, fast_bf16,
-                                linear_decay, one_cycle, samplers, unwrap)
+from .callbacks import (AutocastCB, BudgetCB, DeviceCB, EMACB, GradientClipCB, MetricsCB, NaNStopCB,
+                                  ScheduleCB, linear_decay, one_cycle)
+from .device import channels_last, fast_bf16, unwrap
+from .learner import Callback, Learner, TrainCB, check_batch
+from .progress import ProgressCB
+from .randomness import samplers
 from .noise import expand, noisify, sample_times
 from .unet import ScaledDenoiser, TUnet
 
