@@ -54,6 +54,29 @@ def muon_groups(
     rest = [p for p in model.parameters() if id(p) not in chosen]
     return [dict(params=matrices, use_muon=True), dict(params=rest, use_muon=False)]
 
+# %% ../nbs/34_optim.ipynb #34op0028
+def muon_update(
+    ps: list,  # matrices and filters, changed in place
+    grads: list,  # their gradients
+    means: list,  # the running means of these, changed in place
+    *,
+    lr: float,  # learning rate
+    momentum: float,  # decay of the means
+    weight_decay: float,  # a step shortens weights by `lr` times this
+):
+    "One step of Muon; those of one shape together."
+    shapes = {}
+    for own in zip(ps, grads, means): shapes.setdefault((len(own[0]), own[0][0].numel()), []).append(own)
+    for shape, same in shapes.items():
+        ps, grads, means = map(list, zip(*same))
+        torch._foreach_lerp_(means, grads, 1 - momentum)
+        ahead = torch._foreach_lerp(grads, means, momentum)                      # Nesterov momentum
+        stack = torch.stack([m.flatten(1) for m in ahead])                       # (k, rows, columns)
+        if fast_bf16(stack.device): stack = stack.bfloat16()
+        moves = [m.view_as(p) for m, p in zip(orthogonalize(stack).to(ps[0].dtype), ps)]
+        torch._foreach_mul_(ps, 1 - lr * weight_decay)
+        torch._foreach_add_(ps, moves, alpha=-lr * .2 * max(shape)**.5)
+
 # %% ../nbs/34_optim.ipynb #34op0016
 class Muon(torch.optim.Optimizer):
     "Muon for groups with `use_muon=True`, AdamW for others (Jordan et al. 2024; step length of Liu et al. 2025)."
@@ -94,20 +117,11 @@ class Muon(torch.optim.Optimizer):
         return loss
 
     def muon_step(self, group: dict, ps: list):
-        "Move the matrices `ps` of a group, all of one shape together."
-        shapes = {}
-        for p in ps: shapes.setdefault((len(p), p[0].numel()), []).append(p)
-        for shape, ps in shapes.items():
-            for p in ps:
-                if not self.state[p]: self.state[p]['momentum_buffer'] = torch.zeros_like(p)
-            grads, means = [p.grad for p in ps], [self.state[p]['momentum_buffer'] for p in ps]
-            torch._foreach_lerp_(means, grads, 1 - group['momentum'])
-            ahead = torch._foreach_lerp(grads, means, group['momentum'])         # Nesterov momentum
-            stack = torch.stack([m.flatten(1) for m in ahead])                   # (k, rows, columns)
-            if fast_bf16(stack.device): stack = stack.bfloat16()
-            moves = [m.view_as(p) for m, p in zip(orthogonalize(stack).to(ps[0].dtype), ps)]
-            torch._foreach_mul_(ps, 1 - group['lr'] * group['weight_decay'])
-            torch._foreach_add_(ps, moves, alpha=-group['lr'] * .2 * max(shape)**.5)
+        "Move the matrices `ps` of a group."
+        for p in ps:
+            if not self.state[p]: self.state[p]['momentum_buffer'] = torch.zeros_like(p)
+        muon_update(ps, [p.grad for p in ps], [self.state[p]['momentum_buffer'] for p in ps],
+                    **{k: group[k] for k in ('lr', 'momentum', 'weight_decay')})
 
     def adamw_step(self, group: dict, ps: list):
         "Move the other weights `ps` of a group, as `torch.optim.AdamW` does."
