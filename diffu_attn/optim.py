@@ -45,9 +45,10 @@ def muon_groups(
     model: nn.Module,  # any network; its first and last convolution are taken for its first and last layer
 ) -> list:  # of dicts: `params`, and `use_muon`, which is True for the hidden matrices
     "A network's parameters, as groups for `Muon`: embeddings, conditioning, first and last layer aren't hidden."
-    named = [(name.split('.'), m) for name, m in model.named_modules() if isinstance(m, (nn.Linear, *CONVOLUTIONS))]
-    convs = [m for _, m in named if isinstance(m, CONVOLUTIONS)]
-    hidden = {id(m.weight) for name, m in named if 'cond_embed' not in name and m not in convs[:1] + convs[-1:]}
+    convs = [m for m in model.modules() if isinstance(m, CONVOLUTIONS)]
+    embeds = [e for m in model.modules() if (e := getattr(m, 'cond_embed', None)) is not None]
+    outer = {*convs[:1], *convs[-1:], *(m for e in embeds for m in e.modules())}
+    hidden = {id(m.weight) for m in model.modules() if isinstance(m, (nn.Linear, *CONVOLUTIONS)) and m not in outer}
     hidden -= {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}   # a layer may share its table
     matrices = [p for p in model.parameters() if id(p) in hidden and is_matrix(p)]
     chosen = {id(p) for p in matrices}

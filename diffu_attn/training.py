@@ -113,7 +113,7 @@ class ConditionalFashionDDPM(FashionDDPM):
         if hasattr(unwrap(model), 'n_classes') and not is_conditional(model):
             raise ValueError('this model knows no classes: train it with train')
         self.known = conditions_of(model)
-        if self.label_dropout and not self.known.has_null:
+        if self.label_dropout and not getattr(self.known, 'has_null', False):
             raise ValueError(f'label_dropout={self.label_dropout} needs a model with a null class (null_class=True)')
 
     def conditions(self, learn) -> tuple:
@@ -201,7 +201,7 @@ def ddpm_learner(
     if not lr > 0: raise ValueError(f'lr must be more than 0, got {lr}')
     if conditional is None: conditional = is_conditional(model)
     if conditional:
-        if label_dropout is None: label_dropout = .1 if conditions_of(model).has_null else 0.
+        if label_dropout is None: label_dropout = .1 if getattr(conditions_of(model), 'has_null', False) else 0.
         task = ConditionalFashionDDPM(label_dropout=label_dropout, importance=importance)
     elif label_dropout: raise ValueError(f'label_dropout={label_dropout} needs a model that is given conditions')
     else: task = FashionDDPM(importance=importance)
