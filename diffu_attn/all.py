@@ -10,6 +10,7 @@ from .checks import *
 from .vis import *
 from .noise import *
 from .data import *
+from .fashion import *
 from .learner import *
 from .checkpoint import *
 from .unet import *

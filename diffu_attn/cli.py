@@ -9,7 +9,7 @@ __all__ = ['DATA_HELP', 'LossFileCB', 'Parser', 'parser', 'main']
 import argparse, csv, json, signal, sys, time, warnings
 from pathlib import Path
 
-from .data import CLASSES
+from .fashion import CLASSES
 
 # %% ../nbs/10_cli.ipynb #2baeaf3e
 def whole(text: str) -> int:
@@ -99,7 +99,7 @@ def sample_command(args):
 def eval_command(args):
     "Draw samples and judge them."
     import torch
-    from diffu_attn.data import get_fashion_dls
+    from diffu_attn.fashion import get_fashion_dls
     from diffu_attn.learner import autocast, fast_bf16
     from diffu_attn.metrics import Evaluator, evaluate
     from diffu_attn.pretrained import open_model
@@ -132,7 +132,7 @@ def train_command(args):
     import torch
     from diffu_attn.attention import add_null_class, create_model
     from diffu_attn.checkpoint import CheckpointCB
-    from diffu_attn.data import get_fashion_dls
+    from diffu_attn.fashion import get_fashion_dls
     from diffu_attn.pretrained import open_model, save_model
     from diffu_attn.sampling import conditional_ddpm, ddpm
     from diffu_attn.training import conditional_train, eps_loss, preset, train

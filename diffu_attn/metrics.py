@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from .checks import check_int, check_labels, check_pixels
-from .data import CLASSES
+from .fashion import CLASSES
 from .learner import channels_last
 from .pretrained import ASSETS, load_model
 from .training import eps_loss
