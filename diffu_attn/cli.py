@@ -118,7 +118,7 @@ def add_eval(commands):
         'The published values take --n 10000.')
     add_sampling(p)
     p.add_argument('--n', type=whole, default=1000, help='samples for each seed, at least 20')
-    p.add_argument('--seeds', type=whole, default=1, help='how many seeds, counted from --seed; metrics are their means')
+    p.add_argument('--seeds', type=whole, default=1, help='how many, counted from --seed; metrics are means over them')
     p.add_argument('--images', type=whole, help='real images of each split to compare with; by default all')
     p.add_argument('--data', help=DATA_HELP)
     p.add_argument('--out', default='eval.json', help='the JSON file to write, or to replace')
