@@ -13,7 +13,7 @@ import argparse, datetime, hashlib, json, os, platform, time
 from pathlib import Path
 
 import torch
-from diffu_attn.data import get_fashion_dls
+from diffu_attn.fashion import get_fashion_dls
 from diffu_attn.learner import autocast
 from diffu_attn.metrics import Evaluator, evaluate
 from diffu_attn.pretrained import open_model

@@ -144,7 +144,7 @@ def drawn(model, n: int, half: bool) -> list:
     return rows
 
 def train_command(args):
-    from diffu_attn.data import get_fashion_dls
+    from diffu_attn.fashion import get_fashion_dls
     from diffu_attn.learner import linear_decay
     from diffu_attn.training import Muon, adamw, conditional_train, eps_loss
     from peers import contender
@@ -189,7 +189,7 @@ def sample_command(args):
 def checkpoint_command(args):
     from diffu_attn.attention import create_model
     from diffu_attn.checkpoint import CheckpointCB, checkpoints
-    from diffu_attn.data import get_fashion_dls
+    from diffu_attn.fashion import get_fashion_dls
     from diffu_attn.training import PRESETS, conditional_train
     class TimedCB(CheckpointCB):
         taken = ()

@@ -6,26 +6,31 @@
 __all__ = []
 
 # %% ../nbs/11_all.ipynb #86ab95c5
-from .checks import *
-from .device import *
-from .vis import *
-from .noise import *
-from .data import *
-from .unet import *
-from .attention import *
-from .position import *
-from .randomness import *
-from .learner import *
-from .callbacks import *
-from .progress import *
-from .checkpoint import *
-from .sampling import *
-from .training import *
-from .pretrained import *
-from .metrics import *
-from .maps import *
-
-# %% ../nbs/11_all.ipynb #7b920809
 import torch
 
+from .vis import image_grid, save_animation, save_grid, show_image, show_images, to_uint8
+from .noise import alpha_bar, denoisify, eps_from_v, noisify, sample_times, v_from_eps, x0_from_v
+from .data import DataLoaders, TensorBatches
+from .fashion import CLASSES, fashion_dataset, get_fashion_dls, load_fashion
+from .learner import (Callback, CancelBatchException, CancelEpochException, CancelFitException, Learner,
+                                TrainCB)
+from .learner import autocast, default_device, linear_decay, lr_find, one_cycle
+from .learner import (AutocastCB, BudgetCB, DeviceCB, EMACB, GradientClipCB, MetricsCB, NaNStopCB, ProgressCB,
+                                ScheduleCB)
+from .checkpoint import CheckpointCB
+from .unet import ScaledDenoiser, TDownblock, TimeEmbedding, TResBlock, TUnet, TUpblock
+from .attention import (ConditionalTAUnet, MultiheadSelfAttention1D, TADownblock, TAResBlock, TAUnet,
+                                  TAUpblock)
+from .attention import CONFIGS, add_null_class, build_model, create_model
+from .position import POSITIONS, AbsoluteAttention, RelativeAttention, RotaryAttention
+from .sampling import SAMPLERS, SPACING, SPACINGS, conditional_ddpm, ddpm, sample, time_grid
+from .training import ConditionalFashionDDPM, FashionDDPM, conditional_train, train
+from .training import PRESETS, Muon, adamw, eps_loss, mse_loss, preset
+from .pretrained import load_model, load_pretrained, open_model, pretrained_names, save_model
+from .metrics import Evaluator, evaluate, fid, kid, load_classifier, plot_confusion, prdc
+from .maps import (AttentionExplorer, AttentionMaps, attention_distance, attention_entropy, attention_layers,
+                             attention_map, head_similarity, record_attention, show_attention)
+from .runs import eval_run, sample_run, train_run
+
+# %% ../nbs/11_all.ipynb #7b920809
 __all__ = [name for name in globals() if not name.startswith('_')]

@@ -14,9 +14,10 @@ import torch
 from torch import nn
 
 from .checks import check_int, check_labels, check_pixels
-from .data import CLASSES
+from .fashion import CLASSES
 from .device import channels_last
-from .pretrained import ASSETS, load_model
+from .data import ASSETS
+from .pretrained import load_model
 from .training import eps_loss
 from .unet import group_norm
 from .vis import once
