@@ -18,8 +18,10 @@ from .position import *
 from .sampling import *
 from .training import *
 from .pretrained import *
+from .features import *
 from .metrics import *
-from .maps import *
+from .evaluate import *
+from .attention_maps import *
 
 # %% ../nbs/11_all.ipynb #7b920809
 import torch
