@@ -39,7 +39,7 @@ class Residual(nn.Module):
 
 # %% ../nbs/08a_features.ipynb #a781ec1a
 class FashionClassifier(nn.Module):
-    "Convolutions at sides 16, 8 and 4, then their mean: images `(b, 1, 32, 32)` in [-0.5, 0.5] to logits `(b, n_classes)`."
+    "Images `(b, 1, 32, 32)` in [-0.5, 0.5] to logits `(b, n_classes)`: convolutions at sides 16, 8, 4; mean; linear."
     def __init__(self,
         widths: tuple = (48, 96, 128),  # channels at each side; the last is the number of features
         n_classes: int = 10,
