@@ -13,9 +13,9 @@ import argparse, datetime, hashlib, json, os, platform, time
 from pathlib import Path
 
 import torch
+from diffu_attn.device import autocast
+from diffu_attn.evaluate import Evaluator, evaluate
 from diffu_attn.fashion import get_fashion_dls
-from diffu_attn.learner import autocast
-from diffu_attn.metrics import Evaluator, evaluate
 from diffu_attn.pretrained import open_model
 from diffu_attn.sampling import SAMPLERS, SPACING, SPACINGS, sample
 from speed import cpu

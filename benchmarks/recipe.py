@@ -17,10 +17,12 @@ from torch import nn
 from torch.nn import functional as F
 
 from diffu_attn.attention import CONFIGS, MultiheadSelfAttention1D, build_model
+from diffu_attn.callbacks import linear_decay
 from diffu_attn.fashion import get_fashion_dls
-from diffu_attn.learner import Callback, CancelEpochException, linear_decay
+from diffu_attn.learner import Callback, CancelEpochException
 from diffu_attn.noise import alpha_bar, denoisify, expand, noisify
-from diffu_attn.training import Muon, adamw, conditional_train, eps_loss
+from diffu_attn.optim import Muon, adamw
+from diffu_attn.training import conditional_train, eps_loss
 from speed import CountCB, CPUBudgetCB, add, machine
 
 def weigh(learn, weights: torch.Tensor):

@@ -17,7 +17,9 @@ import argparse, datetime, json, os, platform, statistics, subprocess, sys, temp
 from pathlib import Path
 
 import torch
-from diffu_attn.learner import BudgetCB, Callback, bf16_units
+from diffu_attn.callbacks import BudgetCB
+from diffu_attn.device import bf16_units
+from diffu_attn.learner import Callback
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
@@ -77,8 +79,8 @@ def add(out: Path, row: dict):
 
 def prepared(name: str, size: str, batch: int):
     "A contender's training step and forward pass, ready to be timed."
-    from diffu_attn.learner import autocast
-    from diffu_attn.training import Muon, adamw
+    from diffu_attn.device import autocast
+    from diffu_attn.optim import Muon, adamw
     from peers import contender
     torch.manual_seed(0)
     model, ours = contender(name, size), name == 'ours'
@@ -129,8 +131,8 @@ def step_command(args):
 
 def drawn(model, n: int, half: bool) -> list:
     "How many of `n` samples obey their label, and images a second, by number of evaluations; no guidance."
-    from diffu_attn.learner import autocast
-    from diffu_attn.metrics import extract, load_classifier
+    from diffu_attn.device import autocast
+    from diffu_attn.features import extract, load_classifier
     from diffu_attn.sampling import sample
     labels, rows = torch.arange(n) % 10, []
     for steps in (5, 10, 20):
@@ -144,9 +146,10 @@ def drawn(model, n: int, half: bool) -> list:
     return rows
 
 def train_command(args):
+    from diffu_attn.callbacks import linear_decay
     from diffu_attn.fashion import get_fashion_dls
-    from diffu_attn.learner import linear_decay
-    from diffu_attn.training import Muon, adamw, conditional_train, eps_loss
+    from diffu_attn.optim import Muon, adamw
+    from diffu_attn.training import conditional_train, eps_loss
     from peers import contender
     rates = dict(RATES, **{k: float(v) for k, v in (pair.split('=') for pair in args.lr)})
     about = machine()
@@ -170,10 +173,9 @@ def train_command(args):
             add(args.out, dict(row, **about))
 
 def sample_command(args):
-    from diffu_attn.cli import GUIDANCE
-    from diffu_attn.learner import autocast
+    from diffu_attn.device import autocast
     from diffu_attn.pretrained import load_pretrained
-    from diffu_attn.sampling import sample
+    from diffu_attn.sampling import GUIDANCE, sample
     model, c, taken, about = load_pretrained(), torch.arange(10).repeat_interleave(8), [], machine()
     for i in range(args.repeats + 1):
         start = time.perf_counter()

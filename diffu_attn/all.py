@@ -8,29 +8,34 @@ __all__ = []
 # %% ../nbs/11_all.ipynb #86ab95c5
 import torch
 
-from .vis import image_grid, save_animation, save_grid, show_image, show_images, to_uint8
-from .noise import alpha_bar, denoisify, eps_from_v, noisify, sample_times, v_from_eps, x0_from_v
+from .attention import (CONFIGS, ConditionalTAUnet, MultiheadSelfAttention1D, TADownblock, TAResBlock, TAUnet,
+                                  TAUpblock, add_null_class, build_model, create_model)
+from .attention_maps import (AttentionExplorer, AttentionMaps, attention_distance, attention_entropy,
+                                       attention_layers, attention_map, head_similarity, record_attention,
+                                       show_attention)
+from .callbacks import (EMACB, AutocastCB, BudgetCB, DeviceCB, GradientClipCB, MetricsCB, NaNStopCB,
+                                  ScheduleCB, linear_decay, lr_find, one_cycle)
+from .checkpoint import CheckpointCB, load_checkpoint
 from .data import DataLoaders, TensorBatches
+from .device import autocast, default_device
+from .evaluate import Evaluator, evaluate
 from .fashion import CLASSES, fashion_dataset, get_fashion_dls, load_fashion
+from .features import load_classifier
 from .learner import (Callback, CancelBatchException, CancelEpochException, CancelFitException, Learner,
                                 TrainCB)
-from .learner import autocast, default_device, linear_decay, lr_find, one_cycle
-from .learner import (AutocastCB, BudgetCB, DeviceCB, EMACB, GradientClipCB, MetricsCB, NaNStopCB, ProgressCB,
-                                ScheduleCB)
-from .checkpoint import CheckpointCB
-from .unet import ScaledDenoiser, TDownblock, TimeEmbedding, TResBlock, TUnet, TUpblock
-from .attention import (ConditionalTAUnet, MultiheadSelfAttention1D, TADownblock, TAResBlock, TAUnet,
-                                  TAUpblock)
-from .attention import CONFIGS, add_null_class, build_model, create_model
+from .metrics import fid, kid, plot_confusion, prdc
+from .noise import alpha_bar, denoisify, eps_from_v, noisify, sample_times, v_from_eps, x0_from_v
+from .optim import Muon, adamw
 from .position import POSITIONS, AbsoluteAttention, RelativeAttention, RotaryAttention
-from .sampling import SAMPLERS, SPACING, SPACINGS, conditional_ddpm, ddpm, sample, time_grid
-from .training import ConditionalFashionDDPM, FashionDDPM, conditional_train, train
-from .training import PRESETS, Muon, adamw, eps_loss, mse_loss, preset
 from .pretrained import load_model, load_pretrained, open_model, pretrained_names, save_model
-from .metrics import Evaluator, evaluate, fid, kid, load_classifier, plot_confusion, prdc
-from .maps import (AttentionExplorer, AttentionMaps, attention_distance, attention_entropy, attention_layers,
-                             attention_map, head_similarity, record_attention, show_attention)
+from .progress import ProgressCB
 from .runs import eval_run, sample_run, train_run
+from .sampling import (SAMPLERS, SPACING, SPACINGS, Denoiser, conditional_ddpm, ddpm, sample, sigma_of,
+                                 time_grid, time_of)
+from .training import (PRESETS, ConditionalFashionDDPM, FashionDDPM, conditional_train, ddpm_learner,
+                                 eps_loss, mse_loss, preset, train)
+from .unet import ScaledDenoiser, TDownblock, TResBlock, TUnet, TUpblock, TimeEmbedding
+from .vis import image_grid, save_animation, save_grid, show_image, show_images, to_uint8
 
 # %% ../nbs/11_all.ipynb #7b920809
 __all__ = [name for name in globals() if not name.startswith('_')]

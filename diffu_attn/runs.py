@@ -15,9 +15,10 @@ import torch
 from .attention import add_null_class, create_model
 from .checkpoint import CheckpointCB
 from .checks import check_int
+from .device import autocast, fast_bf16
+from .evaluate import Evaluator, Report, evaluate
 from .fashion import CLASSES, get_fashion_dls
-from .learner import Callback, autocast, fast_bf16
-from .metrics import Evaluator, Report, evaluate
+from .learner import Callback
 from .pretrained import open_model, save_model
 from .sampling import sample
 from .training import conditional_train, eps_loss, preset, train

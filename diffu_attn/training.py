@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch.utils.data import RandomSampler, SubsetRandomSampler, WeightedRandomSampler
 
-from .callbacks import (AutocastCB, BudgetCB, DeviceCB, EMACB, GradientClipCB, MetricsCB, NaNStopCB,
+from .callbacks import (EMACB, AutocastCB, BudgetCB, DeviceCB, GradientClipCB, MetricsCB, NaNStopCB,
                                   ScheduleCB, linear_decay, one_cycle)
 from .checks import check_labels, check_pair, check_pixels
 from .data import profile
