@@ -149,25 +149,23 @@ def read_every(model) -> int:
 
 class FiniteCB(Callback):
     "Base of callbacks that raise `FloatingPointError` at a number that isn't finite; the first of a fit reads for all."
-    every, unread, held = None, (), None  # every: steps between two readings; None: as `read_every` says
+    every, unread, held, now = None, (), None, None  # every: steps between two readings; None: as `read_every` says
     def error(self, learn, step: str, value: float, loss: float) -> str: "What to say of a bad value."
 
     def before_fit(self, learn):
         self.first = next(cb for cb in learn.cbs if isinstance(cb, FiniteCB))
         self.lag, self.steps, self.unread, self.held = self.every or read_every(learn.model), 0, [], None
 
-    def tensors(self, learn) -> list:
-        "All that a step changes in place."
-        return [*learn.model.parameters(), *learn.model.buffers(), *(v for cb in learn.cbs for v in cb.step_tensors())]
-
     @torch.no_grad()
     def before_batch(self, learn):
         if not learn.training or self is not self.first: return
         self.steps = self.steps % self.lag + 1
         if self.lag == 1: return
-        now = self.tensors(learn)
-        if self.held is None: self.held, self.good = [v.clone() for v in now], torch.tensor(True, device=now[0].device)
-        for kept, v in zip(self.held, now): torch.where(self.good, v, kept, out=kept)
+        if self.held is None:
+            self.now = [*learn.model.parameters(), *learn.model.buffers(),       # all that a step changes in place
+                        *(v for cb in learn.cbs for v in cb.step_tensors())]
+            self.held, self.good = [v.clone() for v in self.now], torch.tensor(True, device=self.now[0].device)
+        for kept, v in zip(self.held, self.now): torch.where(self.good, v, kept, out=kept)
 
     def check(self, learn, value: torch.Tensor):
         "End the fit if `value` isn't finite: at once, or when it is read."
@@ -185,11 +183,11 @@ class FiniteCB(Callback):
         for (cb, step, *_), (value, loss) in zip(unread, read):
             text = cb.error(learn, step, value, loss)
             if math.isfinite(value): continue
-            if self.held: torch._foreach_copy_([v.detach() for v in self.tensors(learn)], self.held)
+            if self.held: torch._foreach_copy_(self.now, self.held)
             raise FloatingPointError(text)
 
     before_save = cleanup_epoch = read
-    def cleanup_fit(self, learn): self.unread, self.held = (), None
+    def cleanup_fit(self, learn): self.unread, self.held, self.now = (), None, None
 
 # %% ../nbs/03a_callbacks.ipynb #03cb0013
 class NaNStopCB(FiniteCB):

@@ -210,6 +210,7 @@ class CheckpointCB(Callback):
         for path in self.folder.glob('*.tmp'): path.unlink()
         _, self.state = newest(self.folder, set_aside=True)
         if self.state: self.begin_at(learn, self.state)
+        else: (self.folder / 'evaluations.json').unlink(missing_ok=True)         # of a run whose checkpoints are gone
         if threading.current_thread() is threading.main_thread():
             self.handlers = {s: signal.signal(s, self.on_signal) for s in (signal.SIGINT, signal.SIGTERM)}
         self.started = self.saved = time.monotonic()
