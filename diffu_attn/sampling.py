@@ -82,12 +82,12 @@ def check_grid(
 ) -> torch.Tensor:  # float32, on the CPU
     "Raise `ValueError` unless `times` fall from below 1 to 0, each with less noise than the one before."
     times = torch.as_tensor(times, dtype=torch.float32, device='cpu')
+    got = f'got {[round(v, 5) for v in times.tolist()]}' if times.ndim == 1 else f'got shape {tuple(times.shape)}'
     if times.ndim != 1 or len(times) < 2 or not (0 < times[0] < 1 and times[-1] == 0 and (times.diff() < 0).all()):
-        raise ValueError('times must be at least two, fall from below 1, and end in 0, got '
-                         f'{tuple(times.shape) if times.ndim != 1 else times.tolist()}')
+        raise ValueError(f'times must be at least two, fall from below 1, and end in 0, {got}')
     if not (alpha_bar(times[:-1]).diff() > 0).all():
         raise ValueError(f'times must differ in their noise, which is the same for all below {T_END} (only one may lie '
-                         f'there before the last, 0), got {times.tolist()}')
+                         f'there before the last, 0), {got}')
     return times
 
 # %% ../nbs/06_sampling.ipynb #449c6bb7
