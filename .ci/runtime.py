@@ -9,7 +9,7 @@ names = ('torch', 'torchvision', 'datasets', 'fastprogress', 'matplotlib', 'fast
 print('python', sys.version.split()[0], *(f'{name} {version(name)}' for name in names))
 torch.manual_seed(0)
 dls = get_fashion_dls(16, n=64)
-model = conditional_train(create_model('test', 10, null_class=True), dls, n_epochs=1, optimiser=Muon, importance=True)
+model = conditional_train(create_model('test', 10, null_class=True), dls, n_epochs=1, optimizer=Muon, importance=True)
 with tempfile.TemporaryDirectory() as folder:
     model = load_model(save_model(model, Path(folder) / 'model.safetensors'))
     x_0, history = sample(model, torch.arange(10), n_steps=4, guidance=2.)

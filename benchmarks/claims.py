@@ -103,9 +103,9 @@ def spectra(model, x0: torch.Tensor, c: torch.Tensor, times=(.1, .3, .5, .7, .9)
         def looks(m, args):
             x = args[0]
             if x.shape[-1] != 8: return
-            q, k, v = m.heads(x)
+            q, k, v = m.split_heads(x)
             as_maps = lambda v: v.mT.flatten(1, 2).unflatten(-1, x.shape[2:])    # (b, nh * d, h, w)
-            note(name, 'attention', as_maps(v), as_maps(m.look(q, k, v)))
+            note(name, 'attention', as_maps(v), as_maps(m.attend(q, k, v)))
         def convolves(m, args, out):
             if out.shape[-1] == 8: note(name, 'convolution', args[0], out)
         def adds(m, args, out):                                                  # what the attention part adds, to what
@@ -128,7 +128,7 @@ def quality(model, real_features: torch.Tensor, n: int, seed: int) -> dict:
     classifier, images, labels = load_classifier(), [], torch.arange(n) % 10
     generator = torch.Generator().manual_seed(seed)
     with autocast('cpu'):
-        for c in labels.split(100): images.append(sample(model, c, n_steps=10, generator=generator)[0])
+        for c in labels.split(100): images.append(sample(model, c, n_steps=10, guidance=1., generator=generator)[0])
     features, predicted = extract(classifier, torch.cat(images))
     return dict(fid=fid(real_features, features), n=n, accuracy=(predicted == labels).float().mean().item())
 
@@ -162,7 +162,7 @@ def work(way: str, side: int, nc: int = 96, nh: int = 4, batch: int = 4):
     "A pass forward and backward through one layer, as a function of nothing."
     x = torch.randn(batch, nc, side, side, requires_grad=True)
     layer = nn.Conv2d(nc, nc, 3, padding=1) if way == 'convolution' else MultiheadSelfAttention1D(nc, nh)
-    if way in WAYS: layer.look = WAYS[way]
+    if way in WAYS: layer.attend = WAYS[way]
     return lambda: layer(x).square().mean().backward()
 
 def cost_command(args):

@@ -1,7 +1,7 @@
 """What does a change of network or recipe buy within an equal budget? Trains one variant, adds its row to recipe.json.
 
     python benchmarks/recipe.py --minutes 2                                        the laptop recipe as it is
-    python benchmarks/recipe.py --minutes 2 --optimiser adamw --lr 2e-3
+    python benchmarks/recipe.py --minutes 2 --optimizer adamw --lr 2e-3
     python benchmarks/recipe.py --minutes 2 --nfs 48 48 96 128 --heads 0 4 4 4 --blocks 2 2 1 1
     python benchmarks/recipe.py --minutes 2 --heads 0 0 4 --seed 1
     python benchmarks/recipe.py --minutes 2 --times even
@@ -118,7 +118,7 @@ def apart(model):
 def fused(model):
     "torch's fused attention, whatever the precision."
     for m in model.modules():
-        if isinstance(m, MultiheadSelfAttention1D): m.look = F.scaled_dot_product_attention
+        if isinstance(m, MultiheadSelfAttention1D): m.attend = F.scaled_dot_product_attention
 
 class ChannelsFirstCB(Callback):
     "torch's usual layout of memory."
@@ -142,7 +142,7 @@ def main():
     p.add_argument('--patch', type=int, default=laptop['patch'], help='side that the stem folds (%(default)s)')
     p.add_argument('--sigma-data', type=float, default=laptop['sigma_data'],
                    help='spread of the pixels, to scale by; 0: no scaling (%(default)s)')
-    p.add_argument('--optimiser', choices=('muon', 'adamw'), default='muon')
+    p.add_argument('--optimizer', choices=('muon', 'adamw'), default='muon')
     p.add_argument('--lr', type=float, default=3e-3, help='(%(default)s)')
     p.add_argument('--batch', type=int, default=64, help='images in a step (%(default)s)')
     p.add_argument('--ema', type=float, default=.995, help='decay of the averaged weights (%(default)s)')
@@ -165,7 +165,7 @@ def main():
     tricks = [TRICKS[args.trick]()] if TRICKS.get(args.trick) else []
     conditional_train(model, dls, args.lr, 10**9, [count, CPUBudgetCB(args.minutes), *tricks], device='cpu',
                       importance=args.times == 'importance', schedule=linear_decay, ema=args.ema,
-                      optimiser=dict(muon=Muon, adamw=adamw)[args.optimiser],
+                      optimizer=dict(muon=Muon, adamw=adamw)[args.optimizer],
                       bf16=dict(auto=None, bf16=True, fp32=False)[args.precision])
     row = {k: v for k, v in vars(args).items() if k != 'out'}
     row.update(eps_loss=eps_loss(model, valid), images=count.images, weights=sum(p.numel() for p in model.parameters()))

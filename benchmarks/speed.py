@@ -139,7 +139,7 @@ def drawn(model, n: int, half: bool) -> list:
         start, images = CPUBudgetCB.clock(), []
         for i, c in enumerate(labels.split(100)):
             with autocast('cpu', None if half else False):
-                images.append(sample(model, c, n_steps=steps, generator=torch.Generator().manual_seed(i))[0])
+                images.append(sample(model, c, n_steps=steps, guidance=1., generator=torch.Generator().manual_seed(i))[0])
         rate = n / (CPUBudgetCB.clock() - start)
         right = extract(load_classifier(), torch.cat(images))[1] == labels
         rows.append(dict(steps=steps, accuracy=right.float().mean().item(), images_per_second=rate))
@@ -164,7 +164,7 @@ def train_command(args):
             dls, model = get_fashion_dls(key['batch']), contender(name)
             valid, dls.valid = dls.valid, get_fashion_dls(1, n=1).valid          # the budget is for training
             conditional_train(model, dls, key['lr'], 10**9, [CPUBudgetCB(args.minutes)], schedule=linear_decay,
-                              device='cpu', optimiser=Muon if ours else adamw, importance=ours,
+                              device='cpu', optimizer=Muon if ours else adamw, importance=ours,
                               bf16=None if name in HALF else False)
             loss = eps_loss(model, valid)
             print(f'{name}, seed {seed}, lr {key["lr"]}: eps-loss {loss:.4f} after {args.minutes} minutes')

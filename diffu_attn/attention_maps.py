@@ -23,8 +23,8 @@ def attention_map(
     x: torch.Tensor,  # its input `(b, nc, *sides)`
 ) -> torch.Tensor:  # `(b, nh, pixels, pixels)`, float32: query pixel, key pixel; rows sum to 1
     "Attention weights of each head."
-    q, k, _ = attn.heads(x)                                                      # (b, nh, pixels, nc // nh) each
-    return attn.look(q, k, torch.eye(q.shape[-2], dtype=q.dtype, device=q.device).expand(*q.shape[:2], -1, -1)).float()
+    q, k, _ = attn.split_heads(x)                                                      # (b, nh, pixels, nc // nh) each
+    return attn.attend(q, k, torch.eye(q.shape[-2], dtype=q.dtype, device=q.device).expand(*q.shape[:2], -1, -1)).float()
 
 # %% ../nbs/09b_attention_maps.ipynb #09al0001
 def attention_layers(

@@ -164,7 +164,8 @@ class FiniteCB(Callback):
         if self.held is None:
             self.now = [*learn.model.parameters(), *learn.model.buffers(),       # all that a step changes in place
                         *(v for cb in learn.cbs for v in cb.step_tensors())]
-            self.held, self.good = [v.clone() for v in self.now], torch.tensor(True, device=self.now[0].device)
+            self.held = [v.clone() for v in self.now]
+            self.good = torch.ones((), dtype=torch.bool, device=self.now[0].device)  # was every number so far finite?
         for kept, v in zip(self.held, self.now): torch.where(self.good, v, kept, out=kept)
 
     def check(self, learn, value: torch.Tensor):

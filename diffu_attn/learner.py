@@ -48,7 +48,7 @@ class Callback:
             setattr(self, name, v.to(old.device) if both else v)
 
     def step_tensors(self) -> list:
-        "Tensors that a training step changes in place, besides the model's: what undoes a step restores them, too."
+        "Tensors that a training step changes in place, besides the model's, on its device; undone with the step."
         return []
 
 # %% ../nbs/03_learner.ipynb #03ln0006
