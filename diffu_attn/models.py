@@ -9,10 +9,10 @@ __all__ = ['CONFIGS', 'ScaledDenoiser', 'build_model', 'create_model', 'add_null
 import torch
 from torch import nn
 
-from . import position  # adds its kinds of attention to POSITIONS
 from .attention import ClassEmbedding, ConditionalTAUnet, TAUnet
 from .checks import check_times
 from .noise import alpha_bar, expand
+from .position import POSITIONS  # so that a configuration may name its kinds of attention
 
 # %% ../nbs/05b_models.ipynb #045f8732
 class ScaledDenoiser(nn.Module):
@@ -84,7 +84,7 @@ def add_null_class(
 ) -> nn.Module:  # `model`; does nothing where it has a null class already
     "One more label, which starts as the mean of the classes. Optimizers made before don't know it."
     net = next((m for m in model.modules() if isinstance(m, ConditionalTAUnet)), None)
-    if net is None: raise ValueError(f'a {type(model).__name__} knows no classes, so it can have no null class')
+    if net is None: raise ValueError(f'a {type(model).__name__} without classes can have no null class')
     if net.cond_embed.has_null: return model
     if not isinstance(net.cond_embed, ClassEmbedding):
         raise ValueError(f'a null class can be added to a ClassEmbedding, not to a {type(net.cond_embed).__name__}')
