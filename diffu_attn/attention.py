@@ -186,7 +186,7 @@ class ClassEmbedding(nn.Embedding):
 
     def null(self, c: torch.Tensor) -> torch.Tensor:
         "The label of no class, as often as there are labels in `c`; raises `ValueError` where there is none."
-        if not self.has_null: raise ValueError('the classes have no null class: give null_class=True, or add_null_class')
+        if not self.has_null: raise ValueError('the classes have no null class: null_class=True or add_null_class')
         return torch.full_like(c, self.null_label)
 
     def forward(self, c: torch.Tensor) -> torch.Tensor:
@@ -205,7 +205,7 @@ class ClassEmbedding(nn.Embedding):
 
 # %% ../nbs/05_attention.ipynb #05ce0005
 class ConditionalTAUnet(TAUnet):
-    "`TAUnet` with a condition, by default a class: `(b, color_channels, h, w), (b,), (b,) -> (b, color_channels, h, w)`."
+    "`TAUnet` with a condition `(b, ...)`, by default a class `(b,)`: `(images, times, conditions) -> ε`."
     def __init__(self,
         n_classes: int = None,  # labels are 0 to n_classes - 1; may be None with a `cond_embed`
         nfs: tuple = (224, 448, 672, 896),  # widths: level i maps nfs[i] -> nfs[i+1] and halves the side
@@ -222,7 +222,7 @@ class ConditionalTAUnet(TAUnet):
     ):
         super().__init__(nfs, attention_heads, n_blocks, color_channels, patch=patch, position=position,
                          image_size=image_size)
-        if cond_embed is not None and null_class: raise ValueError('null_class is an option of the class embedding only')
+        if cond_embed is not None and null_class: raise ValueError('null_class is for the class embedding alone')
         self.n_classes, self.classes = n_classes, cond_embed
         if cond_embed is None: self.classes = ClassEmbedding(n_classes, 4 * nfs[0], null_class)
         if class_names is not None and len(class_names) != n_classes:

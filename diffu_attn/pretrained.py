@@ -26,7 +26,7 @@ class Unfit(ValueError): "A file or a configuration that gives no network of thi
 CONFUSED = AttributeError, KeyError, TypeError, ValueError, OverflowError, RuntimeError  # by a foreign configuration
 
 def make(build, config: dict) -> torch.nn.Module:
-    "A network from its configuration; raises `Unfit` where `build_model` can't make one; any other's errors are its own."
+    "A network from its configuration; raises `Unfit` where `build_model` can't make one; another's errors are its own."
     if build is not build_model: return build(config)
     try: return build(config)
     except CONFUSED as e: raise Unfit(str(e) or type(e).__name__) from None
@@ -167,7 +167,7 @@ def export_onnx(
     *,
     cond: torch.Tensor = None,  # two conditions as an example, where the network takes others than labels
 ) -> Path:  # `path`
-    """Write a network as one ONNX file: `x (b, channels, side, side), t (b,)`, with a condition `c`, to `eps`, for any b.
+    """Write a network as one ONNX file, for any b: `x (b, channels, side, side), t (b,)`, and any condition `c`, to `eps`.
 
     Needs the extra `onnx`. Raises `ValueError` for a path that doesn't end in .onnx or a network without `.config`,
     `ImportError` where the extra is missing."""

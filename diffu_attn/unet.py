@@ -155,7 +155,8 @@ def check_images(
         raise ValueError(f'images must be (b, c, h, w) with b of at least 1, got {tuple(x.shape)}')
     if x.shape[1] != channels: raise ValueError(f'the model takes {channels} channels, the images have {x.shape[1]}')
     for side in x.shape[2:]:
-        if side % divisor or not side: raise ValueError(f'side {side} is not divisible by {divisor} = patch * 2**levels')
+        if side % divisor or not side:
+            raise ValueError(f'side {side} is not divisible by {divisor} = patch * 2**levels')
 
 # %% ../nbs/04_unet.ipynb #4ad90a68
 class TUnet(nn.Module):
