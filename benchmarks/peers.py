@@ -6,7 +6,8 @@ an argument. They come from PyPI with `pip install -e '.[bench]'`.
 import torch
 from torch import nn
 
-from diffu_attn.attention import MultiheadSelfAttention1D, create_model
+from diffu_attn.attention import MultiheadSelfAttention1D
+from diffu_attn.models import create_model
 
 class Wrapped(nn.Module):
     "A peer's network behind our call."

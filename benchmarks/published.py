@@ -13,10 +13,10 @@ from pathlib import Path
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
-from diffu_attn.attention import create_model
 from diffu_attn.device import default_device, fast_bf16
 from diffu_attn.fashion import get_fashion_dls
 from diffu_attn.learner import Callback
+from diffu_attn.models import create_model
 from diffu_attn.pretrained import save_model
 from diffu_attn.training import PRESETS, conditional_train, eps_loss, preset, train
 from speed import add, machine, wait

@@ -16,10 +16,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from diffu_attn.attention import CONFIGS, MultiheadSelfAttention1D, build_model
+from diffu_attn.attention import MultiheadSelfAttention1D
 from diffu_attn.callbacks import linear_decay
 from diffu_attn.fashion import get_fashion_dls
 from diffu_attn.learner import Callback, CancelEpochException
+from diffu_attn.models import CONFIGS, build_model
 from diffu_attn.noise import alpha_bar, denoisify, expand, noisify
 from diffu_attn.optim import Muon, adamw
 from diffu_attn.training import conditional_train, eps_loss

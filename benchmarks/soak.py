@@ -11,10 +11,10 @@ from pathlib import Path
 
 CHILD = """
 import hashlib, sys, torch
-from diffu_attn.attention import create_model
 from diffu_attn.checkpoint import CheckpointCB
 from diffu_attn.fashion import get_fashion_dls
 from diffu_attn.learner import Callback
+from diffu_attn.models import create_model
 from diffu_attn.training import conditional_train, preset
 size = preset('test')
 torch.manual_seed(0)

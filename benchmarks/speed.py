@@ -189,9 +189,9 @@ def sample_command(args):
                        high=max(taken), repeats=len(taken), **about))
 
 def checkpoint_command(args):
-    from diffu_attn.attention import create_model
     from diffu_attn.checkpoint import CheckpointCB, checkpoints
     from diffu_attn.fashion import get_fashion_dls
+    from diffu_attn.models import create_model
     from diffu_attn.training import PRESETS, conditional_train
     class TimedCB(CheckpointCB):
         taken = ()

@@ -8,8 +8,8 @@ __all__ = []
 # %% ../nbs/11_all.ipynb #86ab95c5
 import torch
 
-from .attention import (CONFIGS, ConditionalTAUnet, MultiheadSelfAttention1D, TADownblock, TAResBlock, TAUnet,
-                                  TAUpblock, add_null_class, build_model, create_model)
+from .attention import (POSITIONS, ConditionalTAUnet, MultiheadSelfAttention1D, TADownblock, TAResBlock,
+                                  TAUnet, TAUpblock)
 from .attention_maps import (AttentionExplorer, AttentionMaps, attention_distance, attention_entropy,
                                        attention_layers, attention_map, head_similarity, record_attention,
                                        show_attention)
@@ -24,9 +24,10 @@ from .features import load_classifier
 from .learner import (Callback, CancelBatchException, CancelEpochException, CancelFitException, Learner,
                                 TrainCB)
 from .metrics import fid, kid, plot_confusion, prdc
+from .models import CONFIGS, ScaledDenoiser, add_null_class, build_model, create_model
 from .noise import alpha_bar, denoisify, eps_from_v, noisify, sample_times, v_from_eps, x0_from_v
 from .optim import Muon, adamw
-from .position import POSITIONS, AbsoluteAttention, RelativeAttention, RotaryAttention
+from .position import AbsoluteAttention, RelativeAttention, RotaryAttention
 from .pretrained import load_model, load_pretrained, open_model, pretrained_names, save_model
 from .progress import ProgressCB
 from .runs import eval_run, sample_run, train_run
@@ -34,7 +35,7 @@ from .sampling import (SAMPLERS, SPACING, SPACINGS, Denoiser, conditional_ddpm, 
                                  time_grid, time_of)
 from .training import (PRESETS, ConditionalFashionDDPM, FashionDDPM, conditional_train, ddpm_learner,
                                  eps_loss, mse_loss, preset, train)
-from .unet import ScaledDenoiser, TDownblock, TResBlock, TUnet, TUpblock, TimeEmbedding
+from .unet import TDownblock, TResBlock, TUnet, TUpblock, TimeEmbedding
 from .vis import image_grid, save_animation, save_grid, show_image, show_images, to_uint8
 
 # %% ../nbs/11_all.ipynb #7b920809

@@ -16,11 +16,11 @@ from fastcore.basics import patch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from .attention import build_model
 from .callbacks import named_weights
 from .checks import check_int
 from .device import unwrap
 from .learner import Callback
+from .models import build_model
 from .randomness import random_state, set_random_state
 
 # %% ../nbs/33_checkpoint.ipynb #5f6cb4e4

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import torch
 
-from .attention import add_null_class, create_model
 from .checkpoint import CheckpointCB
 from .checks import check_int
 from .device import autocast, fast_bf16
 from .evaluate import Evaluator, Report, evaluate
 from .fashion import CLASSES, get_fashion_dls
 from .learner import Callback
+from .models import add_null_class, create_model
 from .pretrained import open_model, save_model
 from .sampling import sample
 from .training import conditional_train, eps_loss, preset, train
