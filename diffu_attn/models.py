@@ -12,7 +12,7 @@ from torch import nn
 from .attention import ClassEmbedding, ConditionalTAUnet, TAUnet
 from .checks import check_times
 from .noise import alpha_bar, expand
-from .position import POSITIONS  # so that a configuration may name its kinds of attention
+from .position import POSITIONS
 
 # %% ../nbs/05b_models.ipynb #045f8732
 class ScaledDenoiser(nn.Module):
