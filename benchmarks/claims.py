@@ -9,8 +9,7 @@ Run nothing beside it; minutes are those of the cores, so that a run may be paus
 images, how many images the variant got through, FID and label accuracy of samples drawn without guidance, and the
 amplitudes of the feature maps by frequency. `nbs/16_claims.ipynb` draws the rows and says what they mean.
 """
-import argparse, json, statistics, subprocess, sys, time
-from pathlib import Path
+from argparse import SUPPRESS
 
 import torch
 from torch import nn
@@ -26,9 +25,7 @@ from diffu_attn.noise import noisify
 from diffu_attn.sampling import sample
 from diffu_attn.training import PRESETS, conditional_train, eps_loss
 from diffu_attn.unet import TResBlock
-from speed import CountCB, CPUBudgetCB, add, machine, peak_mb
-
-HERE = Path(__file__).parent
+from common import CountCB, CPUBudgetCB, add, alone, commands, has_row, in_turns, machine, peak_mb, spread
 
 def attending(model) -> dict:
     "The blocks of `model` with attention, by name."
@@ -58,7 +55,7 @@ def swap(make):
 
 class SelfishAttention(MultiheadSelfAttention1D):
     "All weights of attention, and no looking around: each pixel takes over its own value."
-    def look(self, q, k, v): return v
+    def attend(self, q, k, v): return v
 
 VARIANTS = {  # name: (what differs in the configuration, a change of the network)
     'laptop': ({}, None),
@@ -141,8 +138,7 @@ def train_command(args):
     for seed in args.seeds:
         for variant in args.variants:
             key = dict(command='train', size=args.size, variant=variant, seed=seed, minutes=args.minutes)
-            rows = json.loads(args.out.read_text()) if args.out.exists() else []
-            if any(all(r.get(k) == v for k, v in key.items()) for r in rows): continue
+            if has_row(args.out, key): continue
             torch.manual_seed(seed)
             model, count = build(variant, args.size), CountCB()
             conditional_train(model, dls, PRESETS[args.size]['conditional_lr'], 10**9,
@@ -175,27 +171,15 @@ def cost_command(args):
         return
     about = machine()
     for side in args.sides:
-        runs, taken = {way: work(way, side) for way in (*WAYS, 'convolution')}, {}
-        for i in range(args.repeats + 2):                                        # in turns; two to warm up
-            for way, run in runs.items():
-                start = time.perf_counter(); run()
-                if i > 1: taken.setdefault(way, []).append(time.perf_counter() - start)
-        for way in runs:
-            alone = [sys.executable, __file__, 'cost', '--memory', way, str(side)]
-            memory = float(subprocess.run(alone, capture_output=True, text=True, check=True).stdout)
-            print(f'{side}x{side} {way:12} {1e3 * statistics.median(taken[way]):9.2f} ms  {memory:7.1f} MB')
-            add(args.out, dict(command='cost', side=side, way=way, seconds=statistics.median(taken[way]),
-                               low=min(taken[way]), high=max(taken[way]), memory_mb=memory, repeats=args.repeats,
+        taken = in_turns({way: work(way, side) for way in (*WAYS, 'convolution')}, args.repeats)
+        for way, values in taken.items():
+            took, memory = spread(values), alone(__file__, 'cost', '--memory', way, side)
+            print(f'{side}x{side} {way:12} {1e3 * took["seconds"]:9.2f} ms  {memory:7.1f} MB')
+            add(args.out, dict(command='cost', side=side, way=way, **took, memory_mb=memory, repeats=args.repeats,
                                **about))
 
 def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = p.add_subparsers(required=True, metavar='{train,cost,list}')
-    def command(name, run):
-        c = commands.add_parser(name, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-        c.add_argument('--out', type=Path, default=HERE / 'claims.json', help='results')
-        c.set_defaults(run=run)
-        return c
+    p, command = commands(__file__, __doc__, 'train', 'cost', 'list')
     t = command('train', train_command)
     t.add_argument('--minutes', type=float, default=2, help='of training, for each')
     t.add_argument('--variants', nargs='+', choices=VARIANTS, default=list(VARIANTS), help='which', metavar='NAME')
@@ -205,7 +189,7 @@ def main():
     c = command('cost', cost_command)
     c.add_argument('--sides', nargs='+', type=int, default=[4, 8, 16, 32, 64], help='of the map')
     c.add_argument('--repeats', type=int, default=9, help='timed passes of each')
-    c.add_argument('--memory', nargs=2, help=argparse.SUPPRESS)
+    c.add_argument('--memory', nargs=2, help=SUPPRESS)
     command('list', lambda args: print('\n'.join(VARIANTS)))
     args = p.parse_args()
     args.run(args)

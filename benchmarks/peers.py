@@ -39,7 +39,7 @@ def smalldiffusion_unet():
 
 class PlainAttention(MultiheadSelfAttention1D):
     "The lesson's formula, with all its matrices stored."
-    def look(self, q, k, v): return ((q @ k.transpose(-1, -2)) / (self.nc // self.nh)**.5).softmax(-1) @ v
+    def attend(self, q, k, v): return ((q @ k.transpose(-1, -2)) / (self.nc // self.nh)**.5).softmax(-1) @ v
 
 def plainly(model):
     "Our network, transcribed: explicit softmax at every size; the caller leaves its tensors contiguous."

@@ -8,8 +8,7 @@ Made for a GPU, where it predicts in bfloat16 and keeps its tensors channels-las
 Utilisation is the share of the rate at which the same device multiplies large matrices of the same type. The weights
 come to lie beside the row, as a file that `diffu_attn sample --weights` takes.
 """
-import argparse, json, time
-from pathlib import Path
+import time
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -19,7 +18,7 @@ from diffu_attn.learner import Callback
 from diffu_attn.models import create_model
 from diffu_attn.pretrained import save_model
 from diffu_attn.training import PRESETS, conditional_train, eps_loss, preset, train
-from speed import add, machine, wait
+from common import add, arguments, machine, wait
 
 class PaceCB(Callback):
     "Seconds and images of the training rounds, and the loss table."
@@ -42,14 +41,13 @@ def step_flops(model, batch, *labels) -> int:
     return counter.get_total_flops()
 
 def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument('--preset', choices=PRESETS, default='published', help='(%(default)s)')
+    p = arguments(__file__, __doc__)
+    p.add_argument('--preset', choices=PRESETS, default='published', help='what to train')
     p.add_argument('--unconditional', action='store_true', help='a model that knows no classes')
     p.add_argument('--epochs', type=int, help="rounds; by default the preset's")
     p.add_argument('--device', help='by default a GPU where there is one')
     p.add_argument('--compile', choices=('default', 'reduce-overhead', 'max-autotune'), help='compile the network, how')
-    p.add_argument('--seed', type=int, default=0, help='(%(default)s)')
-    p.add_argument('--out', type=Path, default=Path(__file__).with_name('published.json'), help='results (%(default)s)')
+    p.add_argument('--seed', type=int, default=0, help='of weights, order and noise')
     args = p.parse_args()
 
     size, device, pace = preset(args.preset), torch.device(args.device or default_device()), PaceCB()

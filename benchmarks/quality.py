@@ -9,7 +9,7 @@ is faster where the machine has matrix units for it, and processes with differen
     python benchmarks/quality.py --bf16 --samplers dpmpp_2m --steps 20 --guidance 1.25 1.4 2 3
     python benchmarks/quality.py --bf16 --samplers dpmpp_2m --steps 20 --guidance 1.4 --seeds 0 1
 """
-import argparse, datetime, hashlib, json, os, platform, time
+import hashlib, os, time
 from pathlib import Path
 
 import torch
@@ -18,24 +18,22 @@ from diffu_attn.evaluate import Evaluator, evaluate
 from diffu_attn.fashion import get_fashion_dls
 from diffu_attn.pretrained import open_model
 from diffu_attn.sampling import SAMPLERS, SPACING, SPACINGS, sample
-from speed import cpu
+from common import add, arguments, has_row, versions
 
 def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument('--weights', default='fashion-small', help='a name in the package, or a file (%(default)s)')
+    p = arguments(__file__, __doc__)
+    p.add_argument('--weights', default='fashion-small', help='a name in the package, or a file')
     p.add_argument('--samplers', nargs='+', choices=SAMPLERS, default=list(SAMPLERS), help='by default all')
     p.add_argument('--steps', nargs='+', type=int, default=[5, 10, 20, 50, 100],
-                   help='network evaluations (5 10 20 50 100)')
-    p.add_argument('--guidance', nargs='+', type=float, default=[1.], help='scales (1)')
+                   help='network evaluations')
+    p.add_argument('--guidance', nargs='+', type=float, default=[1.], help='scales')
     p.add_argument('--interval', nargs=2, type=float, default=[0., 1.],
-                   help='times between which samples are guided (0 1)')
+                   help='times between which samples are guided')
     p.add_argument('--spacing', choices=SPACINGS, help="of the times; by default the sampler's")
-    p.add_argument('--seeds', nargs='+', type=int, default=[0], help='(0)')
-    p.add_argument('--n', type=int, default=10_000, help='samples of each setting (%(default)s)')
+    p.add_argument('--seeds', nargs='+', type=int, default=[0], help='of the samples')
+    p.add_argument('--n', type=int, default=10_000, help='samples of each setting')
     p.add_argument('--bf16', action='store_true', help='predict in bfloat16')
     p.add_argument('--compile', action='store_true', help='compile the network first, which needs a C++ compiler')
-    p.add_argument('--out', type=Path, default=Path(__file__).with_name('quality.json'),
-                   help='results (%(default)s)')
     args = p.parse_args()
 
     model = open_model(args.weights)
@@ -51,8 +49,7 @@ def main():
                     key = dict(weights=weights, sampler=sampler, steps=steps, guidance=guidance,  # tells rows apart
                                interval=args.interval, seed=seed, n=args.n, bf16=args.bf16,
                                spacing=args.spacing or SPACING.get(sampler, 'even'))
-                    rows = json.loads(args.out.read_text()) if args.out.exists() else []
-                    if any(all(row.get(k) == v for k, v in key.items()) for row in rows): continue
+                    if has_row(args.out, key): continue
                     started = time.monotonic()
                     def draw(c, generator):
                         with autocast('cpu', args.bf16):
@@ -61,13 +58,7 @@ def main():
                     results = evaluate(draw, evaluator, args.n, [seed], bs=100)
                     print(f'{sampler}, {steps} evaluations, guidance {guidance}, seed {seed}\n{results}\n', flush=True)
                     del results['by_seed'], results['seeds']
-                    rows = json.loads(args.out.read_text()) if args.out.exists() else []  # others may have added some
-                    rows.append(dict(key, groups=10, seconds=round(time.monotonic() - started),
-                                     date=str(datetime.date.today()), torch=torch.__version__, cpus=os.cpu_count(),
-                                     cpu=cpu(), python=platform.python_version(),
-                                     **results))
-                    torn = args.out.with_suffix(f'.{os.getpid()}.tmp')
-                    torn.write_text('[\n' + ',\n'.join(json.dumps(row) for row in rows) + '\n]\n')
-                    torn.replace(args.out)
+                    add(args.out, dict(key, groups=10, seconds=round(time.monotonic() - started), cpus=os.cpu_count(),
+                                       **versions(), **results))
 
 if __name__ == '__main__': main()

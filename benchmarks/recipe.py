@@ -9,8 +9,7 @@
 
 Run nothing beside it. Minutes are those of the cores; the evaluation on the test images is not part of the budget.
 """
-import argparse, json
-from pathlib import Path
+import json
 
 import torch
 from torch import nn
@@ -24,7 +23,7 @@ from diffu_attn.models import CONFIGS, build_model
 from diffu_attn.noise import alpha_bar, denoisify, expand, noisify
 from diffu_attn.optim import Muon, adamw
 from diffu_attn.training import conditional_train, eps_loss
-from speed import CountCB, CPUBudgetCB, add, machine
+from common import CountCB, CPUBudgetCB, add, arguments, machine
 
 def weigh(learn, weights: torch.Tensor):
     "Weigh the squared errors of the batch, an image each."
@@ -135,24 +134,23 @@ EVEN = 'min-snr', 'learned weights', 'logit-normal times', 'importance by losses
 
 def main():
     laptop = CONFIGS['laptop']
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument('--minutes', type=float, default=2, help='of training (%(default)s)')
-    p.add_argument('--nfs', nargs='+', type=int, default=laptop['nfs'], help='widths %(default)s')
-    p.add_argument('--heads', nargs='+', type=int, default=laptop['attention_heads'], help='of attention %(default)s')
-    p.add_argument('--blocks', nargs='+', type=int, default=laptop['n_blocks'], help='in each level %(default)s')
-    p.add_argument('--patch', type=int, default=laptop['patch'], help='side that the stem folds (%(default)s)')
+    p = arguments(__file__, __doc__)
+    p.add_argument('--minutes', type=float, default=2, help='of training')
+    p.add_argument('--nfs', nargs='+', type=int, default=laptop['nfs'], help='widths')
+    p.add_argument('--heads', nargs='+', type=int, default=laptop['attention_heads'], help='of attention')
+    p.add_argument('--blocks', nargs='+', type=int, default=laptop['n_blocks'], help='in each level')
+    p.add_argument('--patch', type=int, default=laptop['patch'], help='side that the stem folds')
     p.add_argument('--sigma-data', type=float, default=laptop['sigma_data'],
-                   help='spread of the pixels, to scale by; 0: no scaling (%(default)s)')
+                   help='spread of the pixels, to scale by; 0: no scaling')
     p.add_argument('--optimizer', choices=('muon', 'adamw'), default='muon')
-    p.add_argument('--lr', type=float, default=3e-3, help='(%(default)s)')
-    p.add_argument('--batch', type=int, default=64, help='images in a step (%(default)s)')
-    p.add_argument('--ema', type=float, default=.995, help='decay of the averaged weights (%(default)s)')
+    p.add_argument('--lr', type=float, default=3e-3, help='highest learning rate')
+    p.add_argument('--batch', type=int, default=64, help='images in a step')
+    p.add_argument('--ema', type=float, default=.995, help='decay of the averaged weights')
     p.add_argument('--precision', choices=('auto', 'bf16', 'fp32'), default='auto', help='of the predictions')
     names = *TRICKS, *CHANGES
     p.add_argument('--times', choices=('importance', 'even'), default='importance', help='drawn in training')
     p.add_argument('--trick', choices=names, default='none', metavar='TRICK', help=', '.join(names))
-    p.add_argument('--seed', type=int, default=0, help='(%(default)s)')
-    p.add_argument('--out', type=Path, default=Path(__file__).with_name('recipe.json'), help='results (%(default)s)')
+    p.add_argument('--seed', type=int, default=0, help='of weights, order and noise')
     args = p.parse_args()
     if args.times != 'even' and args.trick in EVEN: p.error(f'{args.trick} takes --times even: it has times of its own')
 

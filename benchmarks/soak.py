@@ -1,13 +1,18 @@
-"""Pulls the plug on a training run, again and again, and breaks its files, and counts what survived.
+"""Kills a training run, again and again, and breaks its files, and counts what survived.
 
     python benchmarks/soak.py                     50 kills, 1,000 broken files: minutes on two cores
 
-A small network trains in a process of its own, which is killed (SIGKILL) after a random time and started again, until it
-has been killed so often and has come to its end. Its weights and losses must be those of a run that nobody disturbed, to
-the bit. Then whole checkpoints are cut, flipped, zeroed and padded at random: each must be refused, none may crash.
+A small network trains in a process of its own, which is killed (SIGKILL) after a random time and started again, until
+it has been killed so often and has come to its end. Its weights and losses must be those of a run that nobody disturbed,
+to the bit. Then whole checkpoints are cut, flipped, zeroed and padded at random: each must be refused, none may crash.
 """
-import argparse, random, subprocess, sys, tempfile, time
+import random, subprocess, sys, tempfile, time
 from pathlib import Path
+
+import torch
+
+from common import add, arguments, machine
+from diffu_attn.checkpoint import read_checkpoint, write_checkpoint
 
 CHILD = """
 import hashlib, sys, torch
@@ -54,13 +59,12 @@ def broken(content: bytes, rng) -> bytes:
     return bytes(content)
 
 def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument('--kills', type=int, default=50, help='at least so many (%(default)s)')
-    p.add_argument('--files', type=int, default=1000, help='broken files (%(default)s)')
-    p.add_argument('--epochs', type=int, default=60, help='of the run (%(default)s)')
-    p.add_argument('--every', type=float, default=.2, help='seconds between checkpoints (%(default)s)')
-    p.add_argument('--seed', type=int, default=0, help='of the moments (%(default)s)')
-    p.add_argument('--out', type=Path, default=Path(__file__).with_name('soak.json'), help='results')
+    p = arguments(__file__, __doc__)
+    p.add_argument('--kills', type=int, default=50, help='at least so many')
+    p.add_argument('--files', type=int, default=1000, help='broken files')
+    p.add_argument('--epochs', type=int, default=60, help='of the run')
+    p.add_argument('--every', type=float, default=.2, help='seconds between checkpoints')
+    p.add_argument('--seed', type=int, default=0, help='of the moments')
     args = p.parse_args()
     rng, started = random.Random(args.seed), time.monotonic()
     with tempfile.TemporaryDirectory() as folder: expected = end(start(folder, args.epochs, args.every))
@@ -78,9 +82,6 @@ def main():
             runs, same = runs + 1, same + (end(process) == expected)
     print(f'{kills} kills in {runs} runs, {same} of which ended as the undisturbed one, to the bit')
 
-    import torch
-    from diffu_attn.checkpoint import read_checkpoint, write_checkpoint
-    from speed import add, machine
     refused = 0
     with tempfile.TemporaryDirectory() as folder:
         path = write_checkpoint(Path(folder), dict(epoch=0, done=1, weights=[torch.randn(64, 64), torch.randn(64)]))

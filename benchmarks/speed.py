@@ -13,69 +13,14 @@ In `train` a contender gets the learning rate given as NAME=RATE, and what has i
 there is that of the cores, so that a run may be paused. A peer predicts in what is faster for it, single precision or
 bfloat16.
 """
-import argparse, datetime, json, os, platform, statistics, subprocess, sys, tempfile, time
-from pathlib import Path
+import statistics, subprocess, sys, tempfile
+from argparse import SUPPRESS
 
 import torch
-from diffu_attn.callbacks import BudgetCB
-from diffu_attn.device import bf16_units
-from diffu_attn.learner import Callback
+from common import CPUBudgetCB, add, alone, commands, has_row, in_turns, machine, peak_mb, seconds, spread
 
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
 HALF = {'ours', 'denoising-diffusion-pytorch'}                                   # who is faster in bfloat16
 RATES = {'ours': 3e-3, 'plain': 3e-3, 'diffusers': 1e-3, 'denoising-diffusion-pytorch': 1e-3, 'smalldiffusion': 1e-3}
-
-class CPUBudgetCB(BudgetCB):
-    "Counts the time that the cores work for this process."
-    clock = staticmethod(lambda: time.process_time() / torch.get_num_threads())
-
-class CountCB(Callback):
-    "Counts the images that were trained on."
-    def __init__(self): self.images = 0
-    def after_step(self, learn): self.images += len(learn.batch[0])
-
-def wait(device):
-    "Until `device` has done what it was told."
-    if device.type != 'cpu': getattr(torch, device.type).synchronize()
-
-def matmul_rate(dtype, device) -> float:
-    "Best of eight, in GFLOP/s, of the largest product that takes up to some 10 ms: emulated bfloat16 crawls."
-    n, largest = 128, 2048 if device.type == 'cpu' else 8192
-    while True:
-        a, best = torch.randn(n, n, device=device).to(dtype), 0.
-        for _ in range(8):
-            wait(device); start = time.perf_counter(); a @ a; wait(device)
-            best = max(best, 2e-9 * n**3 / (time.perf_counter() - start))
-        if n >= largest or 2e-9 * n**3 / best > .01: return float(f'{best:.3g}')
-        n *= 2
-
-def peak_mb() -> float:
-    "The most memory that this process has held, in MB; what its parent held doesn't count, as it does in `getrusage`."
-    status = Path('/proc/self/status')
-    if not status.exists():
-        import resource                                                          # not on Windows
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == 'darwin' else 2**10)
-    return int(next(line for line in status.read_text().splitlines() if line.startswith('VmHWM')).split()[1]) / 1024
-
-def cpu() -> str:
-    "What the processor can do for matrices."
-    return f'{torch.backends.cpu.get_cpu_capability()} {bf16_units()}'.strip()
-
-def machine(device='cpu') -> dict:
-    "What a figure needs beside it."
-    device = torch.device(device)
-    name = torch.cuda.get_device_name(device) if device.type == 'cuda' else device.type
-    return dict(date=str(datetime.date.today()), torch=torch.__version__, python=platform.python_version(), device=name,
-                threads=torch.get_num_threads(), cpu=cpu(),
-                matmul_fp32=matmul_rate(torch.float32, device), matmul_bf16=matmul_rate(torch.bfloat16, device))
-
-def add(out: Path, row: dict):
-    "Add a row to the results file."
-    rows = json.loads(out.read_text()) if out.exists() else []
-    torn = out.with_suffix('.tmp')
-    torn.write_text('[\n' + ',\n'.join(json.dumps(r) for r in [*rows, row]) + '\n]\n')
-    torn.replace(out)
 
 def prepared(name: str, size: str, batch: int):
     "A contender's training step and forward pass, ready to be timed."
@@ -103,20 +48,15 @@ def step_command(args):
         print(peak_mb() - before)
         return
     parts = {name: prepared(name, args.size, args.batch) for name in args.contenders}
-    taken = {(name, what): [] for name in parts for what in ('train', 'predict')}
-    for i in range(args.repeats + 2):                                            # two to warm up
-        for name, (step, predict, _) in parts.items():
-            for what, work in (('train', step), ('predict', predict)):
-                start = time.perf_counter(); work()
-                if i > 1: taken[name, what].append(time.perf_counter() - start)
+    taken = in_turns({(name, what): work for name, (step, predict, _) in parts.items()
+                      for what, work in (('train', step), ('predict', predict))}, args.repeats)
     first, about = args.contenders[0], machine()
     print(f'{args.size}, batch {args.batch}, {args.repeats} repeats; {about}')
     print(f'{"":28}{"weights":>8}  {"train/s":>8} {"spread":>13} {"x":>6}  {"predict/s":>9} {"x":>6}  '
           f'{"GFLOP/s":>7}  {"MB":>6}')
     for name, (step, predict, n_weights) in parts.items():
         with FlopCounterMode(display=False) as counter: step()
-        alone = [sys.executable, __file__, 'step', '--memory', name, '--size', args.size, '--batch', str(args.batch)]
-        memory = float(subprocess.run(alone, capture_output=True, text=True, check=True).stdout)
+        memory = alone(__file__, 'step', '--memory', name, '--size', args.size, '--batch', args.batch)
         rate = {what: args.batch / statistics.median(taken[name, what]) for what in ('train', 'predict')}
         ratio = {what: statistics.median(b / a for a, b in zip(taken[name, what], taken[first, what]))
                  for what in ('train', 'predict')}
@@ -158,8 +98,7 @@ def train_command(args):
             ours = name == 'ours'
             key = dict(command='train', contender=name, minutes=args.minutes, seed=seed, lr=rates[name],
                        batch=args.batch if ours else args.peer_batch, times='importance' if ours else 'even')
-            rows = json.loads(args.out.read_text()) if args.out.exists() else []
-            if any(all(r.get(k) == v for k, v in key.items()) for r in rows): continue
+            if has_row(args.out, key): continue
             torch.manual_seed(seed)
             dls, model = get_fashion_dls(key['batch']), contender(name)
             valid, dls.valid = dls.valid, get_fashion_dls(1, n=1).valid          # the budget is for training
@@ -176,17 +115,14 @@ def sample_command(args):
     from diffu_attn.device import autocast
     from diffu_attn.pretrained import load_pretrained
     from diffu_attn.sampling import GUIDANCE, sample
-    model, c, taken, about = load_pretrained(), torch.arange(10).repeat_interleave(8), [], machine()
-    for i in range(args.repeats + 1):
-        start = time.perf_counter()
+    model, c, about = load_pretrained(), torch.arange(10).repeat_interleave(8), machine()
+    def work():
         with autocast('cpu'):
-            sample(model, c, n_steps=args.steps, guidance=GUIDANCE, generator=torch.Generator().manual_seed(i))
-        taken.append(time.perf_counter() - start)
-    taken = taken[1:]
-    print(f'80 garments, {args.steps} evaluations, guidance {GUIDANCE}: {statistics.median(taken):.2f} s '
-          f'({min(taken):.2f}-{max(taken):.2f}, n = {len(taken)}); {about}')
-    add(args.out, dict(command='sample', steps=args.steps, seconds=statistics.median(taken), low=min(taken),
-                       high=max(taken), repeats=len(taken), **about))
+            sample(model, c, n_steps=args.steps, guidance=GUIDANCE, generator=torch.Generator().manual_seed(0))
+    took = spread(in_turns({'': work}, args.repeats, warm_up=1)[''])
+    print(f'80 garments, {args.steps} evaluations, guidance {GUIDANCE}: {took["seconds"]:.2f} s '
+          f'({took["low"]:.2f}-{took["high"]:.2f}, n = {args.repeats}); {about}')
+    add(args.out, dict(command='sample', steps=args.steps, repeats=args.repeats, **took, **about))
 
 def checkpoint_command(args):
     from diffu_attn.checkpoint import CheckpointCB, checkpoints
@@ -195,19 +131,15 @@ def checkpoint_command(args):
     from diffu_attn.training import PRESETS, conditional_train
     class TimedCB(CheckpointCB):
         taken = ()
-        def save(self, learn, done):
-            start = time.perf_counter()
-            super().save(learn, done)
-            self.taken = (*self.taken, time.perf_counter() - start)
+        def save(self, *args): self.taken = (*self.taken, seconds(lambda: super(TimedCB, self).save(*args)))
     about, size = machine(), PRESETS['laptop']
     dls = get_fashion_dls(size['bs'])
     dls.valid = get_fashion_dls(1, n=1).valid
     with tempfile.TemporaryDirectory() as folder:
         timed = TimedCB(folder)
-        start = time.perf_counter()
-        conditional_train(create_model(size['model'], 10, null_class=True), dls, size['conditional_lr'],
-                          extra_cbs=[timed], minutes=args.minutes, device='cpu', **size['recipe'])
-        whole = time.perf_counter() - start
+        model = create_model(size['model'], 10, null_class=True)
+        whole = seconds(lambda: conditional_train(model, dls, size['conditional_lr'], extra_cbs=[timed],
+                                                  minutes=args.minutes, device='cpu', **size['recipe']))
         mb = checkpoints(folder)[-1].stat().st_size / 1e6
     share = sum(timed.taken) / whole
     print(f'{len(timed.taken)} checkpoints of {mb:.0f} MB in {whole:.0f} s, {statistics.median(timed.taken):.2f} s '
@@ -216,32 +148,23 @@ def checkpoint_command(args):
                        seconds=statistics.median(timed.taken), every=timed.every, **about))
 
 def import_command(args):
-    def seconds(line):
-        start = time.perf_counter()
-        subprocess.run([sys.executable, '-c', line], check=True)
-        return time.perf_counter() - start
-    pairs = [(seconds('import torch'), seconds('import diffu_attn.all')) for _ in range(args.repeats + 1)][1:]
-    extra = [b - a for a, b in pairs]
-    print(f'import torch {statistics.median(a for a, _ in pairs):.2f} s; diffu_attn.all costs '
-          f'{statistics.median(extra):.2f} s more ({min(extra):.2f}-{max(extra):.2f}, n = {len(extra)})')
-    add(args.out, dict(command='import', seconds=statistics.median(extra), low=min(extra), high=max(extra),
-                       repeats=len(extra), **machine()))
+    names = 'torch', 'diffu_attn.all'
+    taken = in_turns({name: lambda name=name: subprocess.run([sys.executable, '-c', f'import {name}'], check=True)
+                      for name in names}, args.repeats, warm_up=1)
+    took = spread([b - a for a, b in zip(*taken.values())])
+    print(f'import torch {statistics.median(taken["torch"]):.2f} s; diffu_attn.all costs {took["seconds"]:.2f} s more '
+          f'({took["low"]:.2f}-{took["high"]:.2f}, n = {args.repeats})')
+    add(args.out, dict(command='import', repeats=args.repeats, **took, **machine()))
 
 def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = p.add_subparsers(required=True, metavar='{step,train,sample,checkpoint,import}')
+    p, command = commands(__file__, __doc__, 'step', 'train', 'sample', 'checkpoint', 'import')
     names = list(RATES)
-    def command(name, run):
-        c = commands.add_parser(name, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-        c.add_argument('--out', type=Path, default=HERE / 'speed.json', help='results')
-        c.set_defaults(run=run)
-        return c
     s = command('step', step_command)
     s.add_argument('--size', choices=('laptop', 'published', 'test'), default='laptop', help='of ours and plain')
     s.add_argument('--batch', type=int, default=64, help='images in a step')
     s.add_argument('--contenders', nargs='+', choices=names, default=names, help='who; ratios are to the first')
     s.add_argument('--repeats', type=int, default=9, help='timed steps of each')
-    s.add_argument('--memory', choices=names, help=argparse.SUPPRESS)
+    s.add_argument('--memory', choices=names, help=SUPPRESS)
     t = command('train', train_command)
     t.add_argument('--minutes', type=float, default=10, help='of training, for each')
     others = [name for name in names if name != 'plain']                         # it differs from ours in speed alone

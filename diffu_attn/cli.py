@@ -12,8 +12,8 @@ from pathlib import Path
 import torch
 
 from .fashion import CLASSES
-from .runs import GUIDANCE, N_STEPS, eval_run, sample_run, train_run
-from .sampling import SAMPLERS
+from .runs import eval_run, sample_run, train_run
+from .sampling import GUIDANCE, N_STEPS, SAMPLERS
 from .training import PRESETS
 
 # %% ../nbs/10_cli.ipynb #2baeaf3e

@@ -124,6 +124,7 @@ def from_hub() -> dict:
     from datasets import load_dataset
     return load_dataset(HUB)
 
+# %% ../nbs/02a_fashion.ipynb #02fa0010
 @cache
 def through_datasets(ask: bool) -> tuple:
     "(Fashion-MNIST from an earlier download or, with `ask`, from the hub; or None, and why): once a process."

@@ -9,10 +9,9 @@ __all__ = ['CONFIGS', 'ScaledDenoiser', 'build_model', 'create_model', 'add_null
 import torch
 from torch import nn
 
-from .attention import ClassEmbedding, ConditionalTAUnet, TAUnet
+from .attention import POSITIONS, ClassEmbedding, ConditionalTAUnet, TAUnet
 from .checks import check_times
 from .noise import alpha_bar, expand
-from .position import POSITIONS
 
 # %% ../nbs/05b_models.ipynb #045f8732
 class ScaledDenoiser(nn.Module):
