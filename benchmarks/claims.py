@@ -15,13 +15,14 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from diffu_attn.attention import POSITIONS, MultiheadSelfAttention1D
+from diffu_attn.attention import MultiheadSelfAttention1D
 from diffu_attn.device import autocast
 from diffu_attn.fashion import get_fashion_dls
 from diffu_attn.features import extract, load_classifier
 from diffu_attn.metrics import fid
 from diffu_attn.models import CONFIGS, build_model
 from diffu_attn.noise import noisify
+from diffu_attn.position import POSITIONS
 from diffu_attn.sampling import sample
 from diffu_attn.training import PRESETS, conditional_train, eps_loss
 from diffu_attn.unet import TResBlock

@@ -8,8 +8,7 @@ __all__ = []
 # %% ../nbs/11_all.ipynb #86ab95c5
 import torch
 
-from .attention import (POSITIONS, ConditionalTAUnet, MultiheadSelfAttention1D, TADownblock, TAResBlock,
-                                  TAUnet, TAUpblock)
+from .attention import ConditionalTAUnet, MultiheadSelfAttention1D, TADownblock, TAResBlock, TAUnet, TAUpblock
 from .attention_maps import (AttentionExplorer, AttentionMaps, attention_distance, attention_entropy,
                                        attention_layers, attention_map, head_similarity, record_attention,
                                        show_attention)
@@ -27,7 +26,7 @@ from .metrics import fid, kid, plot_confusion, prdc
 from .models import CONFIGS, ScaledDenoiser, add_null_class, build_model, create_model
 from .noise import alpha_bar, denoisify, eps_from_v, noisify, sample_times, v_from_eps, x0_from_v
 from .optim import Muon, adamw
-from .position import AbsoluteAttention, RelativeAttention, RotaryAttention
+from .position import POSITIONS, AbsoluteAttention, RelativeAttention, RotaryAttention
 from .pretrained import load_model, load_pretrained, open_model, pretrained_names, save_model
 from .progress import ProgressCB
 from .runs import eval_run, sample_run, train_run

@@ -14,8 +14,9 @@ from functools import partial
 
 import torch
 
-from .checks import check_int, check_labels, check_pixels
+from .checks import check_int, check_pixels
 from .device import channels_last, explain_oom, unwrap
+from .models import conditions_of, has_null, is_conditional
 from .noise import alpha_bar, denoisify
 from .progress import progress_bar
 
@@ -198,18 +199,6 @@ SAMPLERS = {'ddpm': ancestral, 'ddim': ddim, 'heun': heun, 'dpmpp_2m': dpmpp_2m,
 SPACING = {'heun': 'karras', 'dpmpp_2m': 'mixed'}  # of the times, by default; the others' are even
 
 # %% ../nbs/06_sampling.ipynb #06dn0001
-def has_null(model) -> bool:
-    "Has `model` a null condition, so that it can be guided?"
-    net = unwrap(model)
-    embed = getattr(net, 'cond_embed', None)
-    return getattr(net, 'null_label', None) is not None if embed is None else getattr(embed, 'has_null', False)
-
-def null_condition(model, c: torch.Tensor) -> torch.Tensor:
-    "The null condition of `model` for each in `c`, of the same shape and type."
-    net = unwrap(model)
-    embed = getattr(net, 'cond_embed', None)
-    return torch.full_like(c, net.null_label) if embed is None else embed.null(c)
-
 def batch_times(x: torch.Tensor, t) -> torch.Tensor:
     "The one time `t`, a number or a scalar on the CPU, for each image in `x`: `(b,)`, where `x` lies."
     return torch.full((len(x),), float(t), dtype=torch.float32, device=x.device)   # a copy would make a GPU wait
@@ -229,7 +218,7 @@ def predict_noise(
     if c is None: return model(x, times).float()
     if guidance == 1 or not interval[0] <= t <= interval[1]: return model(x, times, c).float()
     x, times = x.repeat(2, *[1] * (x.ndim - 1)), times.repeat(2)
-    given, null = model(x, times, torch.cat([c, null_condition(model, c)])).float().chunk(2)
+    given, null = model(x, times, torch.cat([c, conditions_of(model).null(c)])).float().chunk(2)
     return null + guidance * (given - null)
 
 # %% ../nbs/06_sampling.ipynb #06sa0009
@@ -307,16 +296,14 @@ def batch_shape(model, sz, c, like) -> tuple:
 def check_condition(model, c, n: int):
     "Raise `ValueError` unless `c` is what `model` takes as a condition for `n` images; None where it needs none."
     net = unwrap(model)
-    embed, n_classes, null = (getattr(net, name, None) for name in ('cond_embed', 'n_classes', 'null_label'))
     if c is None:
-        if null is not None or n_classes is None and embed is None: return
+        if getattr(net, 'null_label', None) is not None or not is_conditional(model): return
+        n_classes = getattr(net, 'n_classes', None)
         raise ValueError('the model needs a condition c for each image' if n_classes is None else
                          f'the model draws one of {n_classes} classes: give labels c')
-    if embed is not None: return embed.check(c, n)
-    if n_classes is None and hasattr(net, 'n_classes'):
+    if hasattr(net, 'n_classes') and not is_conditional(model):
         raise ValueError('labels were given, but the model knows no classes')
-    if n_classes is not None or null is not None: check_labels(c, n, n_classes, null)
-    if len(c) != n: raise ValueError(f'{n} images need {n} conditions, got {len(c)}')
+    conditions_of(model).check(c, n)
 
 # %% ../nbs/06_sampling.ipynb #06sa0013
 def sampling_times(sampler, n_steps: int, spacing: str, strength: float, times) -> torch.Tensor:

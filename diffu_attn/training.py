@@ -13,11 +13,12 @@ from torch.utils.data import RandomSampler, SubsetRandomSampler, WeightedRandomS
 
 from .callbacks import (EMACB, AutocastCB, BudgetCB, DeviceCB, GradientClipCB, MetricsCB, NaNStopCB,
                                   ScheduleCB, linear_decay, one_cycle)
-from .checks import check_labels, check_pair, check_pixels
+from .checks import check_pair, check_pixels
 from .data import profile
 from .device import channels_last, unwrap
 from .learner import Callback, Learner, TrainCB, check_batch
-from .noise import alpha_bar, expand, noisify, sample_times
+from .models import conditions_of, has_null, is_conditional
+from .noise import add_noise, expand, noisify, sample_times
 from .optim import Muon, adamw
 from .progress import ProgressCB
 from .randomness import samplers
@@ -28,32 +29,6 @@ def mse_loss(pred: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     if pred.shape != target.shape:
         raise ValueError(f'predictions {tuple(pred.shape)} and targets {tuple(target.shape)} differ in shape')
     return F.mse_loss(pred, target)
-
-# %% ../nbs/07_training.ipynb #07tr0002
-def add_noise(x0: torch.Tensor, eps: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-    "√ᾱ x0 + √(1-ᾱ) ε for times `(b,)`; reads no value (Ho et al. 2020, eq. 4)."
-    ab = expand(alpha_bar(t), x0).to(x0.dtype)
-    return ab.sqrt() * x0 + (1 - ab).sqrt() * eps
-
-# %% ../nbs/07_training.ipynb #07tr0004
-class LabelConditions:
-    "Conditions of a network without `cond_embed`: labels, checked where it has `n_classes`."
-    def __init__(self, net):
-        self.n_classes, self.null_label = getattr(net, 'n_classes', None), getattr(net, 'null_label', None)
-        self.has_null = self.null_label is not None
-    def check(self, c: torch.Tensor, n: int):
-        if self.n_classes is not None: check_labels(c, n, self.n_classes, self.null_label)
-    def null(self, c: torch.Tensor) -> torch.Tensor: return torch.full_like(c, self.null_label)
-
-def conditions_of(model):
-    "What knows the conditions of `model`: its `cond_embed`, or else `LabelConditions`."
-    net = unwrap(model)
-    embed = getattr(net, 'cond_embed', None)
-    return LabelConditions(net) if embed is None else embed
-
-def is_conditional(model) -> bool:
-    "Does `model` say that it takes a condition?"
-    return any(getattr(unwrap(model), name, None) is not None for name in ('cond_embed', 'n_classes'))
 
 # %% ../nbs/07_training.ipynb #bc141e8d
 class FashionDDPM(TrainCB):
@@ -116,7 +91,7 @@ class ConditionalFashionDDPM(FashionDDPM):
         if hasattr(unwrap(model), 'n_classes') and not is_conditional(model):
             raise ValueError('this model knows no classes: train it with train')
         self.known = conditions_of(model)
-        if self.label_dropout and not getattr(self.known, 'has_null', False):
+        if self.label_dropout and not has_null(model):
             raise ValueError(f'label_dropout={self.label_dropout} needs a model with a null class (null_class=True)')
 
     def conditions(self, learn) -> tuple:
@@ -204,7 +179,7 @@ def ddpm_learner(
     if not lr > 0: raise ValueError(f'lr must be more than 0, got {lr}')
     if conditional is None: conditional = is_conditional(model)
     if conditional:
-        if label_dropout is None: label_dropout = .1 if getattr(conditions_of(model), 'has_null', False) else 0.
+        if label_dropout is None: label_dropout = .1 if has_null(model) else 0.
         task = ConditionalFashionDDPM(label_dropout=label_dropout, importance=importance)
     elif label_dropout: raise ValueError(f'label_dropout={label_dropout} needs a model that is given conditions')
     else: task = FashionDDPM(importance=importance)
