@@ -5,7 +5,7 @@ from pathlib import Path
 
 from diffu_attn.all import *
 
-names = ('torch', 'torchvision', 'datasets', 'fastprogress', 'matplotlib', 'fastcore', 'safetensors')
+names = ('torch', 'datasets', 'fastprogress', 'matplotlib', 'fastcore', 'safetensors')
 print('python', sys.version.split()[0], *(f'{name} {version(name)}' for name in names))
 torch.manual_seed(0)
 dls = get_fashion_dls(16, n=64)

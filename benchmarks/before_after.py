@@ -38,14 +38,14 @@ def times_of(size: str) -> dict:
                           **{name: lib.Muon if small else lib.adamw}, importance=small)
     steps = [b - a for a, b in zip(clock.ends[1:], clock.ends[2:])]              # the first one warms up
     return dict(step=statistics.median(steps), eps_loss=seconds(lambda: lib.eps_loss(model, valid)),
-                sample=seconds(lambda: lib.sample(model, torch.arange(8), n_steps=5)))
+                sample=seconds(lambda: lib.sample(model, torch.arange(8), n_steps=5, guidance=1.)))
 
 def results_of(weights: str) -> dict:
     "The eps-loss of weights in the package, and a digest of the images of a seed."
     import torch
     from diffu_attn import all as lib
     model, valid = lib.load_pretrained(weights), lib.get_fashion_dls(100, path='sample', n=200).valid
-    x_0, _ = lib.sample(model, torch.arange(10), n_steps=5, generator=torch.Generator().manual_seed(0))
+    x_0, _ = lib.sample(model, torch.arange(10), n_steps=5, guidance=1.4, generator=torch.Generator().manual_seed(0))
     return dict(eps_loss=lib.eps_loss(model, valid), images=hashlib.sha256(x_0.numpy().tobytes()).hexdigest()[:16])
 
 def ask(tree: Path, *what) -> dict:
@@ -67,7 +67,8 @@ def main():
             found = {tree: ask(tree, 'times_of', size) for tree in (args.old, args.new)[::(-1)**i]}
             pairs.append((found[args.old], found[args.new]))
         for what in pairs[0][0]:
-            ratios, old = [new[what] / old[what] for old, new in pairs], statistics.median(old[what] for old, _ in pairs)
+            ratios = [new[what] / old[what] for old, new in pairs]
+            old = statistics.median(old[what] for old, _ in pairs)
             print(f'{size:10} {what:9} {statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f}, '
                   f'n = {len(ratios)}); old {1e3 * old:.0f} ms', flush=True)
     for weights in sorted(path.stem for path in (args.old / 'diffu_attn/assets').glob('fashion-*.safetensors')):

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from diffu_attn.attention import MultiheadSelfAttention1D
 from diffu_attn.device import autocast
 from diffu_attn.fashion import get_fashion_dls
-from diffu_attn.features import extract, load_classifier
+from diffu_attn.features import extract_features, load_classifier
 from diffu_attn.metrics import fid
 from diffu_attn.models import CONFIGS, build_model
 from diffu_attn.noise import noisify
@@ -127,7 +127,7 @@ def quality(model, real_features: torch.Tensor, n: int, seed: int) -> dict:
     generator = torch.Generator().manual_seed(seed)
     with autocast('cpu'):
         for c in labels.split(100): images.append(sample(model, c, n_steps=10, guidance=1., generator=generator)[0])
-    features, predicted = extract(classifier, torch.cat(images))
+    features, predicted = extract_features(classifier, torch.cat(images))
     return dict(fid=fid(real_features, features), n=n, accuracy=(predicted == labels).float().mean().item())
 
 def train_command(args):
@@ -135,7 +135,7 @@ def train_command(args):
     dls = get_fashion_dls(PRESETS[args.size]['bs'], n=limit)
     test, dls.valid = dls.valid, get_fashion_dls(1, n=1).valid                   # the budget is for training
     real = test.images / 255 - .5
-    real_features = extract(load_classifier(), real)[0]
+    real_features = extract_features(load_classifier(), real)[0]
     for seed in args.seeds:
         for variant in args.variants:
             key = dict(command='train', size=args.size, variant=variant, seed=seed, minutes=args.minutes)

@@ -3,8 +3,8 @@
     python benchmarks/soak.py                     50 kills, 1,000 broken files: minutes on two cores
 
 A small network trains in a process of its own, which is killed (SIGKILL) after a random time and started again, until
-it has been killed so often and has come to its end. Its weights and losses must be those of a run that nobody disturbed,
-to the bit. Then whole checkpoints are cut, flipped, zeroed and padded at random: each must be refused, none may crash.
+it has been killed so often and has come to its end. Its weights and losses must be those of an undisturbed run, to the
+bit. Then whole checkpoints are cut, flipped, zeroed and padded at random: each must be refused, none may crash.
 """
 import random, subprocess, sys, tempfile, time
 from pathlib import Path

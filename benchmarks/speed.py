@@ -72,16 +72,17 @@ def step_command(args):
 def drawn(model, n: int, half: bool) -> list:
     "How many of `n` samples obey their label, and images a second, by number of evaluations; no guidance."
     from diffu_attn.device import autocast
-    from diffu_attn.features import extract, load_classifier
+    from diffu_attn.features import extract_features, load_classifier
     from diffu_attn.sampling import sample
     labels, rows = torch.arange(n) % 10, []
     for steps in (5, 10, 20):
         start, images = CPUBudgetCB.clock(), []
         for i, c in enumerate(labels.split(100)):
             with autocast('cpu', None if half else False):
-                images.append(sample(model, c, n_steps=steps, guidance=1., generator=torch.Generator().manual_seed(i))[0])
+                generator = torch.Generator().manual_seed(i)
+                images.append(sample(model, c, n_steps=steps, guidance=1., generator=generator)[0])
         rate = n / (CPUBudgetCB.clock() - start)
-        right = extract(load_classifier(), torch.cat(images))[1] == labels
+        right = extract_features(load_classifier(), torch.cat(images))[1] == labels
         rows.append(dict(steps=steps, accuracy=right.float().mean().item(), images_per_second=rate))
     return rows
 
