@@ -17,7 +17,8 @@ from diffu_attn.device import autocast
 from diffu_attn.evaluate import Evaluator, evaluate
 from diffu_attn.fashion import get_fashion_dls
 from diffu_attn.pretrained import open_model
-from diffu_attn.sampling import SAMPLERS, SPACING, SPACINGS, sample
+from diffu_attn.samplers import SAMPLERS, SPACING, SPACINGS
+from diffu_attn.sampling import sample
 from common import add, arguments, has_row, versions
 
 def main():

@@ -30,8 +30,8 @@ from .position import POSITIONS, AbsoluteAttention, RelativeAttention, RotaryAtt
 from .pretrained import load_model, load_pretrained, open_model, pretrained_names, save_model
 from .progress import ProgressCB
 from .runs import eval_run, sample_run, train_run
-from .sampling import (SAMPLERS, SPACING, SPACINGS, Denoiser, conditional_ddpm, ddpm, sample, sigma_of,
-                                 time_grid, time_of)
+from .samplers import SAMPLERS, SPACING, SPACINGS, sigma_of, time_grid, time_of
+from .sampling import Denoiser, conditional_ddpm, ddpm, sample
 from .training import (PRESETS, ConditionalFashionDDPM, FashionDDPM, conditional_train, ddpm_learner,
                                  eps_loss, mse_loss, preset, train)
 from .unet import TDownblock, TResBlock, TUnet, TUpblock, TimeEmbedding

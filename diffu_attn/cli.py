@@ -13,7 +13,8 @@ import torch
 
 from .fashion import CLASSES
 from .runs import eval_run, sample_run, train_run
-from .sampling import GUIDANCE, N_STEPS, SAMPLERS
+from .samplers import SAMPLERS
+from .sampling import GUIDANCE, N_STEPS
 from .training import PRESETS
 
 # %% ../nbs/10_cli.ipynb #2baeaf3e
