@@ -14,6 +14,7 @@ import torch
 
 from .attention import MultiheadSelfAttention1D
 from .device import unwrap
+from .models import conditions_of, has_null
 from .vis import once, show_image
 
 # %% ../nbs/09b_attention_maps.ipynb #b91d9b7e
@@ -71,6 +72,16 @@ class AttentionMaps(dict):
         "Put the maps of each layer together."
         for name in list(self.kept): self[name] = torch.stack(self.kept.pop(name))
 
+# %% ../nbs/09b_attention_maps.ipynb #09al0010
+def guided_rows(
+    net: torch.nn.Module,  # a network
+    c: torch.Tensor,  # the conditions of a batch `(b, ...)`
+) -> int:  # b; or how many are given, where the null condition of each follows them, as guidance has it
+    "How many images a batch is about."
+    known, half = conditions_of(net), len(c) // 2
+    if not has_null(net) or len(c) % 2 or not torch.equal(c[half:], known.null(c[half:])): return len(c)
+    return len(c) if torch.equal(c[:half], known.null(c[:half])) else half
+
 # %% ../nbs/09b_attention_maps.ipynb #09al0005
 @contextmanager
 def record_attention(
@@ -92,8 +103,9 @@ def record_attention(
     if n < 1: raise ValueError(f'n must be at least 1, got {n}')
 
     def begin(module, args, kwargs):
-        x, t, *_ = [*args, *(kwargs[k] for k in ('x', 't', 'c') if k in kwargs)]     # by place, or by name
-        if len(x) < n: raise ValueError(f'{n} images shall be recorded, but the batch has {len(x)}')
+        x, t, *c = [*args, *(kwargs[k] for k in ('x', 't', 'c') if k in kwargs)]     # by place, or by name
+        k = len(x) if not c else guided_rows(net, *c)
+        if k < n: raise ValueError(f'{n} images shall be recorded, but the batch has {k}')
         maps.begin(t[0].item())
     def adds(name): return lambda module, args: maps.add(name, module, args[0][:n])
 

@@ -74,7 +74,7 @@ def one_cycle(p: float, warmup: float = .25, start: float = 1/25, end: float = 4
     return mix(start, 1, p / warmup) if p < warmup else mix(1, end, (p - warmup) / (1 - warmup))
 
 def linear_decay(p: float, warmup: float = .02) -> float:
-    "Factor of the learning rate at share `p` in [0, 1]: linear from 0 to 1, then linear to 0."
+    "Factor of the learning rate at share `p` in [0, 1]: linear from 0.05 to nearly 1, then linear to 0."
     return min(p / warmup + .05, 1 - p) if p < warmup else 1 - p
 
 class ScheduleCB(Callback):
@@ -235,7 +235,7 @@ class BudgetCB(Callback):
 class LRFinderCB(Callback):
     """From `start` on, by default the learner's rate, multiply the learning rates by `gamma` each batch; end when the
     mean loss of five batches is 3x its minimum. Groups keep their ratios; `start` is the first one's."""
-    every = None  # steps between two readings of the loss; None: as `read_every` says
+    every, unread = None, ()  # every: steps between two readings of the loss; None: as `read_every` says
     def __init__(self, gamma: float = 1.3, start: float = None): self.gamma, self.start = gamma, start
     def before_fit(self, learn):
         self.lrs, self.raw, self.losses, self.unread = [], [], [], []

@@ -6,7 +6,7 @@
 __all__ = ['write_checkpoint', 'read_checkpoint', 'checkpoints', 'Stopped', 'CheckpointCB', 'load_checkpoint']
 
 # %% ../nbs/33_checkpoint.ipynb #bcf46870
-import hashlib, json, math, os, signal, threading, time, warnings
+import hashlib, json, math, os, re, signal, sys, threading, time, warnings
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from safetensors.torch import load, save
 from .callbacks import named_weights
 from .checks import check_int
 from .device import unwrap
-from .learner import Callback
+from .learner import Callback, CancelFitException
 from .models import build_model
 from .randomness import random_state, set_random_state
 
@@ -81,7 +81,8 @@ def read_checkpoint(path: Path) -> dict:
 
 def checkpoints(folder: Path) -> list:
     "The checkpoints in `folder`, the oldest first."
-    return sorted(Path(folder).glob('??????-??????-????????????????.checkpoint'))
+    found = [p for p in Path(folder).glob('*.checkpoint') if re.fullmatch(r'\d{6,}-\d{6,}-[0-9a-f]{16}', p.stem)]
+    return sorted(found, key=lambda p: [int(n) for n in p.stem.split('-')[:2]])
 
 # %% ../nbs/33_checkpoint.ipynb #33ck0002
 def newest(folder: Path, set_aside: bool = False) -> tuple:
@@ -111,7 +112,7 @@ def evaluations(history: list) -> dict:
 def best_of(paths: list, losses: dict) -> list:
     "The last checkpoint of the epoch with the lowest loss, in a list; an empty list where there is none."
     best = min(losses, key=losses.get, default=-1)
-    return [path for path in paths if int(path.name[:6]) == best][-1:]
+    return [path for path in paths if int(path.stem.split('-')[0]) == best][-1:]
 
 def prune(folder: Path, keep: int, losses: dict):
     "Remove all checkpoints but the newest and the best."
@@ -191,7 +192,7 @@ class Stopped(KeyboardInterrupt):
 
 class CheckpointCB(Callback):
     "Write checkpoints, and go on from the newest that is whole."
-    order, in_search, handlers, held, at_start = -100, False, {}, None, None
+    order, in_search, handlers, held, at_start, ended = -100, False, {}, None, None, False
     def __init__(self,
         folder: str,  # for the checkpoints of this run alone; made if needed
         every: float = 60.,  # seconds between two; one more is written at the end of each training epoch
@@ -247,7 +248,7 @@ def before_epoch(self: CheckpointCB, learn):
         restore(learn, self.state)
         set_random_state(self.state['at_start'], learn.dls.train)
         self.earlier, self.drawn, self.state = self.state['seconds'], self.state['random'], None
-    self.at_start, self.due = random_state(learn.dls.train), None
+    self.at_start, self.due, self.stepped, self.ended = random_state(learn.dls.train), None, learn.done, False
     if not learn.done: self.look(learn)
 
 @patch
@@ -270,11 +271,21 @@ def look(self: CheckpointCB, learn):
     self.due = random_state(learn.dls.train) if due else None
 
 @patch
+def after_step(self: CheckpointCB, learn): self.stepped = learn.i + 1
+
+@patch
 def after_epoch(self: CheckpointCB, learn):
     if learn.training:
+        self.ended = True
         if learn.done > learn.i: set_random_state(self.drawn, learn.dls.train)   # a sampler draws at its end, too
         self.save(learn, learn.i + 1, random_state(learn.dls.train))
     if self.signum: raise Stopped(self.signum)                                   # the last evaluation, too
+
+@patch
+def cleanup_epoch(self: CheckpointCB, learn):
+    "An epoch that a callback ended early, as `BudgetCB` does, is saved, too; not one that an error ended."
+    cancelled = learn.training and not self.ended and sys.exc_info()[0] in (None, CancelFitException)
+    if cancelled and self.at_start is not None: self.save(learn, self.stepped, random_state(learn.dls.train))
 
 @patch
 def save(self: CheckpointCB, learn, done: int, drawn: dict):

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['what_to_lower', 'default_device', 'unwrap', 'channels_last', 'explain_oom', 'bf16_units', 'fast_bf16', 'autocast',
-           'in_notebook']
+           'in_notebook', 'eval_mode', 'progress_bar']
 
 # %% ../nbs/31_device.ipynb #31dv0003
 import contextlib, sys
@@ -74,3 +74,23 @@ def in_notebook() -> bool:
     "Is there a kernel, whose pages show HTML? A terminal, plain IPython's too, shows lines."
     shell = getattr(sys.modules.get('IPython'), 'get_ipython', bool)()
     return hasattr(shell, 'kernel')
+
+# %% ../nbs/31_device.ipynb #31dv0031
+@contextlib.contextmanager
+def eval_mode(model):
+    "While this lasts, `model` and all its parts are in eval mode; then each is in the mode that it came in."
+    modes = [(m, m.training) for m in model.modules()]
+    model.eval()
+    try: yield model
+    finally:
+        for m, training in modes: m.training = training
+
+# %% ../nbs/31_device.ipynb #32pg0006
+def progress_bar(
+    items,  # to go through
+    total: int = None,  # how many there are; by default `len(items)`
+):  # the same items
+    "`items`, with fastprogress's bar around them in a notebook."
+    if not in_notebook(): return items
+    from fastprogress.fastprogress import progress_bar as bar
+    return bar(items, total=total, leave=False)

@@ -13,7 +13,7 @@ from torch import nn
 
 from .checks import check_pixels
 from .data import ASSETS
-from .device import channels_last
+from .device import channels_last, eval_mode
 from .pretrained import load_model
 from .unet import group_norm
 
@@ -89,14 +89,11 @@ def extract_features(
 ) -> tuple:  # (features `(n, d)` float32, predicted classes `(n,)`), on the CPU
     "Features and predicted class of each image, wherever it lies; raises `ValueError` for images of another kind."
     check_images(images)
-    like, was_training, found = next(classifier.parameters()), classifier.training, []
-    classifier.eval()
-    try:
-        with channels_last(classifier):
-            for x in images.split(bs):
-                features = classifier.features(x.to(like))
-                found.append((features.float().cpu(), classifier.head(features).argmax(1).cpu()))
-    finally: classifier.train(was_training)
+    like, found = next(classifier.parameters()), []
+    with eval_mode(classifier), channels_last(classifier):
+        for x in images.split(bs):
+            features = classifier.features(x.to(like))
+            found.append((features.float().cpu(), classifier.head(features).argmax(1).cpu()))
     return tuple(torch.cat(v) for v in zip(*found))
 
 extract = extract_features  # its name before

@@ -87,7 +87,7 @@ def add_null_class(
     "One more label, which starts as the mean of the classes. Optimizers made before don't know it."
     net = next((m for m in model.modules() if isinstance(m, ConditionalTAUnet)), None)
     if net is None: raise ValueError(f'a {type(model).__name__} without classes can have no null class')
-    if net.cond_embed.has_null: return model
+    if getattr(net.cond_embed, 'has_null', False): return model
     if not isinstance(net.cond_embed, ClassEmbedding):
         raise ValueError(f'a null class can be added to a ClassEmbedding, not to a {type(net.cond_embed).__name__}')
     net.cond_embed.add_null()
@@ -96,7 +96,7 @@ def add_null_class(
 
 # %% ../nbs/05b_models.ipynb #05cd0002
 class LabelConditions:
-    "The conditions of a network without `cond_embed`: labels, where it has `n_classes` or a `null_label`."
+    "The conditions of a network whose `cond_embed`, if there is one, can't check: labels, where it has `n_classes`."
     def __init__(self, net):
         self.n_classes, self.null_label = getattr(net, 'n_classes', None), getattr(net, 'null_label', None)
         self.has_null = self.null_label is not None
@@ -109,10 +109,10 @@ class LabelConditions:
         return torch.full_like(c, self.null_label)
 
 def conditions_of(model):  # has `check(c, n)`, `null(c)` and `has_null`
-    "What knows the conditions of `model`, wrapped or not: its `cond_embed`, or else `LabelConditions`."
+    "What knows the conditions of `model`, wrapped or not: its `cond_embed` if that can check, else `LabelConditions`."
     net = unwrap(model)
     embed = getattr(net, 'cond_embed', None)
-    return LabelConditions(net) if embed is None else embed
+    return embed if hasattr(embed, 'check') else LabelConditions(net)
 
 def has_null(model) -> bool:
     "Has `model` a null condition, so that it can be guided?"

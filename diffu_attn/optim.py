@@ -45,9 +45,9 @@ def muon_groups(
     model: nn.Module,  # any network; its last convolution is taken for its last layer
 ) -> list:  # of dicts: `params`, and `use_muon`, which is True for the hidden matrices
     "A network's parameters, as groups for `Muon`: embeddings, conditioning and the last layer aren't hidden."
-    convs = [m for m in model.modules() if isinstance(m, CONVOLUTIONS)]
     embeds = [e for m in model.modules() if (e := getattr(m, 'cond_embed', None)) is not None]
-    outer = {*convs[-1:], *(m for e in embeds for m in e.modules())}
+    told = {m for e in embeds for m in e.modules()}
+    outer = {*[m for m in model.modules() if isinstance(m, CONVOLUTIONS) and m not in told][-1:], *told}
     hidden = {id(m.weight) for m in model.modules() if isinstance(m, (nn.Linear, *CONVOLUTIONS)) and m not in outer}
     hidden -= {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}   # a layer may share its table
     matrices = [p for p in model.parameters() if id(p) in hidden and is_matrix(p)]

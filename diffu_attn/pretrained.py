@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 
 from .data import ASSETS
 from .device import unwrap
-from .models import build_model
+from .models import build_model, is_conditional
 
 # %% ../nbs/08_pretrained.ipynb #c1093146
 def plain_name(name: str) -> str:
@@ -84,8 +84,12 @@ def save_model(
         weights[plain_name(name)] = kept.clone() if place in places else kept    # shared ones are written twice
         places.add(place)
     texts = json.dumps(config), json.dumps(card or {})
-    save_file(weights, path, {'format': 'pt', 'config': texts[0], 'card': texts[1], 'sha256': digest(weights, *texts)})
-    return path
+    about = {'format': 'pt', 'config': texts[0], 'card': texts[1], 'sha256': digest(weights, *texts)}
+    torn = path.with_name(f'{path.name}.tmp')
+    try:
+        save_file(weights, torn, about)
+        return torn.replace(path)                                                # so `path` is whole, or as it was
+    finally: torn.unlink(missing_ok=True)
 
 # %% ../nbs/08_pretrained.ipynb #98299573
 def read_file(path: Path) -> tuple:
@@ -178,7 +182,8 @@ def export_onnx(
     except ImportError as e: raise ImportError(f"{e}: install the extra, pip install 'diffu_attn[onnx]'") from None
     net, side = NamedInputs(copy.deepcopy(model).cpu()).eval().requires_grad_(False), model.config.get('image_size', 32)
     x = torch.zeros(2, model.config['color_channels'], side, side, dtype=next(net.parameters()).dtype)
-    if cond is None and model.n_classes is not None: cond = torch.zeros(2, dtype=torch.long)
+    if cond is None and getattr(model, 'n_classes', None) is not None: cond = torch.zeros(2, dtype=torch.long)
+    if cond is None and is_conditional(model): raise ValueError('cond must be two conditions as the network takes them')
     inputs = (x, torch.zeros(2)) if cond is None else (x, torch.zeros(2), cond.cpu())
     batch = torch.export.Dim('batch')
     with warnings.catch_warnings():

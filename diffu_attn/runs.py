@@ -192,7 +192,7 @@ def train_run(
     if files['weights'].exists() and resume: return files
     if files['weights'].exists() and not force:
         raise ValueError(f'{files["weights"]} is there already; name another folder, or replace it with force')
-    if not resume: files['losses'].write_text('')                                # can the folder be written to?
+    files['losses'].open('a').close()                                            # can the folder be written to?
 
     dls = get_fashion_dls(batch_size or sizes['bs'], path=data, n=sizes['n'])
     lr = lr or sizes['lr' if unconditional else 'conditional_lr']
@@ -208,8 +208,8 @@ def train_run(
     recipe = f'preset {size}, {cbs[0].images:,} images seen, batch {dls.train.bs}, lr {lr}, seed {seed}'
     if not unconditional: recipe += f', label dropout {label_dropout}'
     card = card_of(model, start, dls, cbs[0], recipe, taken)
-    save_model(model, files['weights'], dtype=torch.float16, card=card)
     c = None if unconditional else torch.arange(len(CLASSES)).repeat_interleave(8)
     x_0 = draw(model, c, torch.Generator().manual_seed(seed))
     save_grid(x_0, files['samples'], ncols=8, row_names=class_names(model))
+    save_model(model, files['weights'], dtype=torch.float16, card=card)               # last: it says that the run has ended
     return dict(files, eps_loss=card['eps_loss'], n=card['n'], minutes=taken)

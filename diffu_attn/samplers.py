@@ -33,7 +33,7 @@ def ddpm_step(
 def sigma_of(
     t,  # times in [0, 1): a number, or a tensor of any shape
 ):  # σ, at least 0, of the same kind
-    "The noise level of a time: σ = √(1-ᾱ) / √ᾱ = tan(πt/2), the noise beside an image of amplitude 1."
+    "The noise level of a time, σ = √(1-ᾱ) / √ᾱ = tan(πt/2), beside an image of amplitude 1; ᾱ keeps it above 0.0316."
     return (t * (math.pi / 2)).tan() if isinstance(t, torch.Tensor) else math.tan(math.pi / 2 * t)
 
 def time_of(
@@ -77,11 +77,11 @@ def transitions(times: torch.Tensor) -> Iterator:
 def check_grid(
     times,  # numbers, or a tensor `(n_steps + 1,)`
 ) -> torch.Tensor:  # float32, on the CPU
-    "Raise `ValueError` unless `times` fall from below 1 to 0, each with less noise than the one before."
+    "Raise `ValueError` unless `times` fall from at most `T_START` to 0, each with less noise than the one before."
     times = torch.as_tensor(times, dtype=torch.float32, device='cpu')
     got = f'got {[round(v, 5) for v in times.tolist()]}' if times.ndim == 1 else f'got shape {tuple(times.shape)}'
-    if times.ndim != 1 or len(times) < 2 or not (0 < times[0] < 1 and times[-1] == 0 and (times.diff() < 0).all()):
-        raise ValueError(f'times must be at least two, fall from below 1, and end in 0, {got}')
+    if times.ndim != 1 or len(times) < 2 or not (0 < times[0] <= T_START + 1e-6 and times[-1] == 0 and (times.diff() < 0).all()):
+        raise ValueError(f'times must be at least two, fall from at most {T_START}, and end in 0, {got}')
     if not (alpha_bar(times[:-1]).diff() > 0).all():
         raise ValueError(f'times must differ in their noise, which is the same for all below {T_END} (only one may lie '
                          f'there before the last, 0), {got}')

@@ -13,10 +13,9 @@ from collections.abc import Callable
 import torch
 
 from .checks import check_pixels
-from .device import channels_last, explain_oom, unwrap
+from .device import channels_last, eval_mode, explain_oom, progress_bar, unwrap
 from .models import conditions_of, has_null, is_conditional
 from .noise import denoisify
-from .progress import progress_bar
 from .samplers import SAMPLERS, SPACING, T_END, T_START, check_grid, signal_noise, time_grid
 
 # %% ../nbs/06a_sampling.ipynb #449c6bb7
@@ -43,13 +42,15 @@ def predict_noise(
     model,  # predicts ε: `model(x, t)`, or `model(x, t, c)`
     x: torch.Tensor,  # noised images, `(b, ...)`
     t,  # the time of all of them: a number, or a scalar on the CPU
-    c: torch.Tensor = None,  # a condition for each, `(b, ...)`; None: no condition
+    c: torch.Tensor = None,  # a condition for each, `(b, ...)`; None: the null label of a model that has one, or none
     guidance: float = 1.,  # scale g in ε∅ + g (ε_c - ε∅); 1: none
     interval: tuple = (0, 1),  # times between which it is guided
 ) -> torch.Tensor:  # ε̂ like `x`, float32
     "The noise that `model` predicts, guided where `t` lies in `interval` (Ho and Salimans 2022, eq. 6, w = g - 1)."
     parameter = next(model.parameters(), None)
     x, times = x if parameter is None else x.to(parameter.dtype), batch_times(x, t)
+    if c is None and (null := getattr(unwrap(model), 'null_label', None)) is not None:
+        c = torch.full((len(x),), null, device=x.device)
     if c is None: return model(x, times).float()
     if guidance == 1 or not interval[0] <= t <= interval[1]: return model(x, times, c).float()
     x, times = x.repeat(2, *[1] * (x.ndim - 1)), times.repeat(2)
@@ -71,10 +72,10 @@ def guidance_scale(model, guidance: float = None, conditioned: bool = True) -> f
 
 # %% ../nbs/06a_sampling.ipynb #06dn0003
 class Denoiser:
-    "`denoise(x, t) -> x0`: what `model`, in eval mode, predicts as the clean images in `x`, for one time `t`."
+    "`denoise(x, t) -> x0`: what `model` predicts as the clean images in `x`, for one time `t`; put it in eval mode."
     def __init__(self,
         model,  # predicts ε: `model(x, t)`, or `model(x, t, c)`
-        c: torch.Tensor = None,  # a condition for each image, `(b, ...)`, as the model takes it; None: no condition
+        c: torch.Tensor = None,  # a condition for each image, `(b, ...)`, as the model takes it; None: the null label, or none
         guidance: float = None,  # scale g in ε∅ + g (ε_c - ε∅), 1: none; by default as in `sample`
         interval: tuple = (0, 1),  # times between which it is guided
         *,
@@ -105,12 +106,14 @@ class Denoiser:
 @contextlib.contextmanager
 def evaluating(model, device=None):
     "While this lasts, `model` is in eval mode and on `device`, which is given out; by default it stays on its own."
-    parameter, was_training = next(model.parameters(), None), model.training
+    parameter = next(model.parameters(), None)
     home = parameter.device if parameter is not None else torch.device('cpu')
     device = home if device is None else torch.device(device)
-    model.to(device).eval()
-    try: yield device
-    finally: model.to(home).train(was_training)
+    with eval_mode(model):
+        try:
+            model.to(device)
+            yield device
+        finally: model.to(home)
 
 # %% ../nbs/06a_sampling.ipynb #06sa0004
 def image_shape(model) -> tuple:
@@ -207,11 +210,9 @@ def sample(
     guidance = guidance_scale(model, guidance, c is not None)
     check_start(sz, noise, image, mask, strength)
     times = sampling_times(sampler, n_steps, spacing, strength, times)
-    null = getattr(unwrap(model), 'null_label', None)
-    if c is None and null is not None: c = torch.full((sz[0],), null)
     generators = image_generators(sz[0], generator)
-    with (evaluating(model, device) as device, channels_last(model),
-          explain_oom(lambda: f'while drawing {sz[0]} images: draw fewer at a time')):
+    with (explain_oom(lambda: f'while drawing {sz[0]} images: draw fewer at a time'),
+          evaluating(model, device) as device, channels_last(model)):
         noise, image, mask, c = (v if v is None else v.to(device) for v in (noise, image, mask, c))
         draw = lambda: draw_noise(generators, sz[1:]).to(device)
         denoise = Denoiser(model, c, guidance, guidance_interval, image=image, mask=mask)

@@ -15,7 +15,7 @@ from .callbacks import (EMACB, AutocastCB, BudgetCB, DeviceCB, GradientClipCB, M
                                   ScheduleCB, linear_decay, one_cycle)
 from .checks import check_pair, check_pixels
 from .data import profile
-from .device import channels_last, unwrap
+from .device import channels_last, eval_mode, unwrap
 from .learner import Callback, Learner, TrainCB, check_batch
 from .models import conditions_of, has_null, is_conditional
 from .noise import add_noise, expand, noisify, sample_times
@@ -116,7 +116,7 @@ def eps_loss(
     if any(getattr(s, 'shuffle', False) or isinstance(s, (RandomSampler, SubsetRandomSampler, WeightedRandomSampler))
            for s in (batches, *samplers(batches))):
         raise ValueError('batches are shuffled, so that the loss would change from call to call: give dls.valid')
-    like, was_training, known = next(model.parameters()), model.training, conditions_of(model)
+    like, known = next(model.parameters()), conditions_of(model)
     n = 0
     for batch in batches:                                                        # how many times are needed?
         check_batch(batch)
@@ -125,18 +125,15 @@ def eps_loss(
     generator = torch.Generator().manual_seed(seed)
     times = sample_times(n, generator=generator)
     total, done = 0., 0
-    model.eval()
-    try:
-        with channels_last(model):
-            for x0, c in batches:
-                check_pixels(x0)
-                (x_t, t), eps = noisify(x0.cpu(), times[done:done + len(x0)], generator=generator)
-                cond = [torch.as_tensor(c, device=like.device)] if conditional else []
-                for c in cond: known.check(c, len(x0))
-                pred = model(x_t.to(like), t.to(like.device), *cond).float().cpu()
-                check_pair(pred, eps, t)
-                total, done = total + (pred - eps).square().mean((1, 2, 3)).double().sum().item(), done + len(x0)
-    finally: model.train(was_training)
+    with eval_mode(model), channels_last(model):
+        for x0, c, *_ in batches:
+            check_pixels(x0)
+            (x_t, t), eps = noisify(x0.cpu(), times[done:done + len(x0)], generator=generator)
+            cond = [torch.as_tensor(c, device=like.device)] if conditional else []
+            for c in cond: known.check(c, len(x0))
+            pred = model(x_t.to(like), t.to(like.device), *cond).float().cpu()
+            check_pair(pred, eps, t)
+            total, done = total + (pred - eps).square().mean((1, 2, 3)).double().sum().item(), done + len(x0)
     if done != n: raise ValueError(f'batches held {n} images, and {done} when they were gone through again')
     return total / n
 
