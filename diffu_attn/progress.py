@@ -17,7 +17,7 @@ from .learner import Callback
 # %% ../nbs/32_progress.ipynb #d55cd174
 class ProgressCB(Callback):
     "Shows `learn.history` as it grows: bar, table and plot in a notebook, plain lines in a terminal."
-    order, bar, in_search = 20, None, False
+    order, bar, in_search, clock = 20, None, False, staticmethod(time.monotonic)
     def __init__(self,
         plot: bool = True,  # in a notebook: draw the plot?
         notebook: bool = None,  # draw as in a notebook? By default where there is one
@@ -26,7 +26,7 @@ class ProgressCB(Callback):
 
     def before_fit(self, learn):
         self.in_notebook = in_notebook() if self.notebook is None else self.notebook
-        self.losses, self.unread, self.shown, self.said, self.bar = [], [], 0, time.monotonic(), None
+        self.losses, self.unread, self.shown, self.said, self.bar = [], [], 0, self.clock(), None
         if self.in_notebook:
             from fastprogress.fastprogress import NBMasterBar
             self.bar = NBMasterBar(range(100))  # percent of the fit
@@ -39,8 +39,8 @@ class ProgressCB(Callback):
         if not learn.training: return
         if not self.losses and not self.unread: self.began = learn.epoch + learn.i / len(learn.batches)
         self.unread.append(learn.loss.detach())
-        if time.monotonic() - self.said < self.every: return
-        self.said = time.monotonic()
+        if self.clock() - self.said < self.every: return
+        self.said = self.clock()
         self.read()
         if self.bar is not None: return self.draw(learn)
         recent = sum(self.losses[-50:]) / len(self.losses[-50:])
