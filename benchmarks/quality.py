@@ -17,7 +17,7 @@ from diffu_attn.device import autocast
 from diffu_attn.evaluate import Evaluator, evaluate
 from diffu_attn.fashion import get_fashion_dls
 from diffu_attn.pretrained import open_model
-from diffu_attn.samplers import SAMPLERS, SPACING, SPACINGS
+from diffu_attn.samplers import DEFAULT_SPACING, SAMPLERS, SPACINGS
 from diffu_attn.sampling import sample
 from common import add, arguments, has_row, versions
 
@@ -49,7 +49,7 @@ def main():
                 for seed in args.seeds:
                     key = dict(weights=weights, sampler=sampler, steps=steps, guidance=guidance,  # tells rows apart
                                interval=args.interval, seed=seed, n=args.n, bf16=args.bf16,
-                               spacing=args.spacing or SPACING.get(sampler, 'even'))
+                               spacing=args.spacing or DEFAULT_SPACING.get(sampler, 'even'))
                     if has_row(args.out, key): continue
                     started = time.monotonic()
                     def draw(c, generator):

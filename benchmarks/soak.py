@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from common import add, arguments, machine
-from diffu_attn.checkpoint import read_checkpoint, write_checkpoint
+from diffu_attn.checkpoint_files import read_checkpoint, write_checkpoint
 
 CHILD = """
 import hashlib, sys, torch

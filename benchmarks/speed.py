@@ -126,7 +126,8 @@ def sample_command(args):
     add(args.out, dict(command='sample', steps=args.steps, repeats=args.repeats, **took, **about))
 
 def checkpoint_command(args):
-    from diffu_attn.checkpoint import CheckpointCB, checkpoints
+    from diffu_attn.checkpoint import CheckpointCB
+    from diffu_attn.checkpoint_files import checkpoints
     from diffu_attn.fashion import get_fashion_dls
     from diffu_attn.models import create_model
     from diffu_attn.training import PRESETS, conditional_train

@@ -8,7 +8,8 @@ __all__ = []
 # %% ../nbs/11_all.ipynb #86ab95c5
 import torch
 
-from .attention import ConditionalTAUnet, MultiheadSelfAttention1D, TADownblock, TAResBlock, TAUnet, TAUpblock
+from .attention import (ClassEmbedding, ConditionalTAUnet, MultiheadSelfAttention1D, TADownblock, TAResBlock,
+                                  TAUnet, TAUpblock)
 from .attention_maps import (AttentionExplorer, AttentionMaps, attention_distance, attention_entropy,
                                        attention_layers, attention_map, head_similarity, record_attention,
                                        show_attention)
@@ -19,18 +20,18 @@ from .data import DataLoaders, TensorBatches
 from .device import autocast, default_device
 from .evaluate import Evaluator, evaluate
 from .fashion import CLASSES, fashion_dataset, get_fashion_dls, load_fashion
-from .features import load_classifier
+from .features import extract_features, load_classifier
 from .learner import (Callback, CancelBatchException, CancelEpochException, CancelFitException, Learner,
                                 TrainCB)
 from .metrics import fid, kid, plot_confusion, prdc
-from .models import CONFIGS, ScaledDenoiser, add_null_class, build_model, create_model
+from .models import CONFIGS, Preconditioned, add_null_class, build_model, create_model
 from .noise import alpha_bar, denoisify, eps_from_v, noisify, sample_times, v_from_eps, x0_from_v
 from .optim import Muon, adamw
 from .position import POSITIONS, AbsoluteAttention, RelativeAttention, RotaryAttention
-from .pretrained import load_model, load_pretrained, open_model, pretrained_names, save_model
+from .pretrained import export_onnx, load_model, load_pretrained, open_model, pretrained_names, save_model
 from .progress import ProgressCB
 from .runs import eval_run, sample_run, train_run
-from .samplers import SAMPLERS, SPACING, SPACINGS, sigma_of, time_grid, time_of
+from .samplers import DEFAULT_SPACING, SAMPLERS, SPACINGS, sigma_to_t, t_to_sigma, time_grid
 from .sampling import Denoiser, conditional_ddpm, ddpm, sample
 from .training import (PRESETS, ConditionalFashionDDPM, FashionDDPM, conditional_train, ddpm_learner,
                                  eps_loss, mse_loss, preset, train)

@@ -79,7 +79,7 @@ def attention_branch(
     nc: int,  # channels
     nh: int = None,  # heads; 0 or None: no attention
     position: str = 'none',  # one of POSITIONS
-    side: int = None,  # side of the map, for a kind with a code of place
+    side: int = None,  # side of the map, for a kind with a position encoding
 ) -> nn.Module:  # `(b, nc, h, w) -> (b, nc, h, w)`, or None where there are no heads
     "GroupNorm, then self-attention whose output starts at zero: what a block adds to its result."
     if position not in POSITIONS: raise ValueError(f'position must be one of {", ".join(POSITIONS)}, got {position!r}')
@@ -102,7 +102,7 @@ class TAResBlock(TResBlock):
         nh: int = None,  # attention heads; 0 or None: no attention
         *,
         position: str = 'none',  # kind of attention, one of POSITIONS
-        side: int = None,  # side of the map that is attended to, for a code of place
+        side: int = None,  # side of the map that is attended to, for a position encoding
     ):
         super().__init__(t_embed, c_in, c_out, ks, stride, attn=attention_branch(c_out, nh, position, side))
 
@@ -119,7 +119,7 @@ class TADownblock(TDownblock):
         nh: int = None,  # attention heads; 0 or None: no attention
         *,
         position: str = 'none',  # kind of attention, one of POSITIONS
-        side: int = None,  # side of the map before it is halved, for a code of place
+        side: int = None,  # side of the map before it is halved, for a position encoding
     ):
         super().__init__(t_embed, c_in, c_out, downsample, n_layers, nh=nh, position=position, side=side)
 
@@ -136,7 +136,7 @@ class TAUpblock(TUpblock):
         nh: int = None,  # attention heads; 0 or None: no attention
         *,
         position: str = 'none',  # kind of attention, one of POSITIONS
-        side: int = None,  # side of the map after it is doubled, for a code of place
+        side: int = None,  # side of the map after it is doubled, for a position encoding
     ):
         super().__init__(t_embed, c_in, c_out, upsample, n_layers, nh=nh, position=position, side=side)
 
@@ -153,7 +153,7 @@ class TAUnet(TUnet):
         *,
         patch: int = 1,  # side of the squares of pixels that the stem folds into channels
         position: str = 'none',  # kind of attention, one of POSITIONS
-        image_size: int = 32,  # side of the images; with a code of place it takes no other
+        image_size: int = 32,  # side of the images; with a position encoding it takes no other
     ):
         heads = [nh or 0 for nh in per_level('attention_heads', attention_heads, len(nfs) - 1, 0)]
         check_int('attention_heads', *heads, least=0)
@@ -218,7 +218,7 @@ class ConditionalTAUnet(TAUnet):
         cond_embed: nn.Module = None,  # maps conditions `(b, ...)` to `(b, 4 * nfs[0])`; by default a `ClassEmbedding`
         class_names: list = None,  # what the classes are called
         position: str = 'none',  # kind of attention, one of POSITIONS
-        image_size: int = 32,  # side of the images; with a code of place it takes no other
+        image_size: int = 32,  # side of the images; with a position encoding it takes no other
     ):
         super().__init__(nfs, attention_heads, n_blocks, color_channels, patch=patch, position=position,
                          image_size=image_size)

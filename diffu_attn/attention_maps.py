@@ -20,12 +20,13 @@ from .vis import once, show_image
 # %% ../nbs/09b_attention_maps.ipynb #b91d9b7e
 @torch.no_grad()
 def attention_map(
-    attn: MultiheadSelfAttention1D,  # or a subclass: with a code of place, for example
+    attn: MultiheadSelfAttention1D,  # or a subclass: with a position encoding, for example
     x: torch.Tensor,  # its input `(b, nc, *sides)`
 ) -> torch.Tensor:  # `(b, nh, pixels, pixels)`, float32: query pixel, key pixel; rows sum to 1
     "Attention weights of each head."
     q, k, _ = attn.split_heads(x)                                                      # (b, nh, pixels, nc // nh) each
-    return attn.attend(q, k, torch.eye(q.shape[-2], dtype=q.dtype, device=q.device).expand(*q.shape[:2], -1, -1)).float()
+    pixels = torch.eye(q.shape[-2], dtype=q.dtype, device=q.device)                    # each is its own value
+    return attn.attend(q, k, pixels.expand(*q.shape[:2], -1, -1)).float()
 
 # %% ../nbs/09b_attention_maps.ipynb #09al0001
 def attention_layers(

@@ -149,12 +149,13 @@ def read_every(model) -> int:
 
 class FiniteCB(Callback):
     "Base of callbacks that raise `FloatingPointError` at a number that isn't finite; the first of a fit reads for all."
-    every, unread, held, now = None, (), None, None  # every: steps between two readings; None: as `read_every` says
+    steps_per_read = None  # by default as `read_every` says
+    unread, held, now = (), None, None
     def error(self, learn, step: str, value: float, loss: float) -> str: "What to say of a bad value."
 
     def before_fit(self, learn):
         self.first = next(cb for cb in learn.cbs if isinstance(cb, FiniteCB))
-        self.lag, self.steps, self.unread, self.held = self.every or read_every(learn.model), 0, [], None
+        self.lag, self.steps, self.unread, self.held = self.steps_per_read or read_every(learn.model), 0, [], None
 
     @torch.no_grad()
     def before_batch(self, learn):
@@ -235,11 +236,11 @@ class BudgetCB(Callback):
 class LRFinderCB(Callback):
     """From `start` on, by default the learner's rate, multiply the learning rates by `gamma` each batch; end when the
     mean loss of five batches is 3x its minimum. Groups keep their ratios; `start` is the first one's."""
-    every, unread = None, ()  # every: steps between two readings of the loss; None: as `read_every` says
+    steps_per_read, unread = None, ()  # steps between two readings of the loss; by default as `read_every` says
     def __init__(self, gamma: float = 1.3, start: float = None): self.gamma, self.start = gamma, start
     def before_fit(self, learn):
         self.lrs, self.raw, self.losses, self.unread = [], [], [], []
-        self.lag = self.every or read_every(learn.model)
+        self.lag = self.steps_per_read or read_every(learn.model)
         if self.start is not None: self.scale(learn, self.start / learn.opt.param_groups[0]['lr'])
     def scale(self, learn, factor: float):
         for group in learn.opt.param_groups: group['lr'] *= factor

@@ -165,7 +165,9 @@ def fit(self: Learner,
     train: bool = True,  # do the training epochs?
     valid: bool = True,  # do the validation epochs?
 ):  # the learner
-    "Train with a new optimizer."
+    """Train with a new optimizer and a new `history`; the model ends in eval mode.
+
+    Raises `ValueError` for callbacks or batches that don't fit, before anything is trained."""
     check_int('n_epochs', n_epochs)
     for name in ['train'] * train + ['valid'] * valid: check_loader(self.dls, name)
     lasting = self.cbs

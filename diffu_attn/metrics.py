@@ -9,7 +9,6 @@ __all__ = ['memorisation', 'fid', 'kid', 'radii', 'prdc', 'confusion', 'plot_con
 import torch
 
 from .checks import check_int, check_labels
-from .fashion import CLASSES
 from .vis import once
 
 # %% ../nbs/09_metrics.ipynb #09cl0001
@@ -127,11 +126,12 @@ def confusion(
 # %% ../nbs/09_metrics.ipynb #09pc0001
 def plot_confusion(
     counts: torch.Tensor,  # `(n, n)` of `confusion`, or its list in a report
-    names: tuple = CLASSES,  # of the classes
+    names: list = None,  # of the classes; by default their numbers
 ):  # the figure
     "A confusion matrix as a picture, in per cent of each row."
     import matplotlib.pyplot as plt
     counts = torch.as_tensor(counts)
+    if names is None: names = list(map(str, range(len(counts))))
     if counts.shape != (len(names), len(names)):
         raise ValueError(f'{len(names)} names need as many rows and columns, got {tuple(counts.shape)}')
     share = 100 * counts / counts.sum(1, keepdim=True).clamp_min(1)

@@ -35,7 +35,7 @@ def sample_times(
     n: int,  # how many
     device=None,  # where they shall lie
     generator: torch.Generator = None,  # source of randomness; torch's global one by default
-) -> torch.Tensor:  # `(n,)`, float32, each uniform on [0, 1)
+) -> torch.Tensor:  # `(n,)`, float32, each uniform on [0, 1]
     "`n` times, one from each of `n` equal slices of [0, 1), in random order (Kingma et al. 2021, appendix I.1)."
     source = generator.device if generator is not None else device
     slices = torch.randperm(n, generator=generator, device=source)

@@ -44,7 +44,7 @@ def is_matrix(p: torch.Tensor) -> bool:
 def muon_groups(
     model: nn.Module,  # any network; its last convolution is taken for its last layer
 ) -> list:  # of dicts: `params`, and `use_muon`, which is True for the hidden matrices
-    "A network's parameters, as groups for `Muon`: embeddings, conditioning and the last layer aren't hidden."
+    "A network's parameters, as groups for `Muon`: embeddings, `cond_embed` and the last convolution aren't hidden."
     embeds = [e for m in model.modules() if (e := getattr(m, 'cond_embed', None)) is not None]
     told = {m for e in embeds for m in e.modules()}
     outer = {*[m for m in model.modules() if isinstance(m, CONVOLUTIONS) and m not in told][-1:], *told}

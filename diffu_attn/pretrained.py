@@ -22,15 +22,15 @@ def plain_name(name: str) -> str:
     "The name of a module or weight before a module above it was compiled."
     return '.'.join(part for part in name.split('.') if part != '_orig_mod')
 
-class Unfit(ValueError): "A file or a configuration that gives no network of this library."
+class InvalidFile(ValueError): "A file or a configuration that gives no network of this library."
 
-CONFUSED = AttributeError, KeyError, TypeError, ValueError, OverflowError, RuntimeError  # by a foreign configuration
+CONFIG_ERRORS = AttributeError, KeyError, TypeError, ValueError, OverflowError, RuntimeError  # of a foreign one
 
 def make(build, config: dict) -> torch.nn.Module:
-    "A network from its configuration; raises `Unfit` where `build_model` can't make one; another's errors are its own."
+    "A network from its configuration; `InvalidFile` where `build_model` can't make one; another's errors are its own."
     if build is not build_model: return build(config)
     try: return build(config)
-    except CONFUSED as e: raise Unfit(str(e) or type(e).__name__) from None
+    except CONFIG_ERRORS as e: raise InvalidFile(str(e) or type(e).__name__) from None
 
 def structure(model) -> dict:
     "Type of all modules below a network, and shape of all that a file holds, by name."
@@ -67,7 +67,7 @@ def save_model(
     if not path.parent.is_dir(): raise FileNotFoundError(f'no folder {path.parent}')
     try:
         with torch.device('meta'): other = make(build, config)
-    except Unfit as e:
+    except InvalidFile as e:
         raise ValueError(f'the configuration of this {type(model).__name__} builds no network ({e}): give the `build` '
                          'that load_model will be given') from None
     has, wants = structure(model), structure(other)
@@ -93,24 +93,24 @@ def save_model(
 
 # %% ../nbs/08_pretrained.ipynb #98299573
 def read_file(path: Path) -> tuple:
-    "Configuration, card and weights of a file of `save_model`; raises `Unfit` where it isn't one."
+    "Configuration, card and weights of a file of `save_model`; raises `InvalidFile` where it isn't one."
     try:
         with safe_open(path, 'pt') as f: about, weights = f.metadata() or {}, {k: f.get_tensor(k) for k in f.keys()}
         config, card = json.loads(about['config']), json.loads(about.get('card', '{}'))
-        if sum(config.get('n_blocks', [])) > len(weights): raise Unfit('more blocks than tensors')
+        if sum(config.get('n_blocks', [])) > len(weights): raise InvalidFile('more blocks than tensors')
         if about.get('sha256', '') not in ('', digest(weights, about['config'], about.get('card', '{}'))):
-            raise Unfit('it was altered: its content does not match its digest')
+            raise InvalidFile('it was altered: its content does not match its digest')
         for name, v in weights.items():
-            if not v.isfinite().all(): raise Unfit(f'{name} holds NaN or infinity')
-    except (SafetensorError, *CONFUSED) as e: raise Unfit(str(e) or type(e).__name__) from None
+            if not v.isfinite().all(): raise InvalidFile(f'{name} holds NaN or infinity')
+    except (SafetensorError, *CONFIG_ERRORS) as e: raise InvalidFile(str(e) or type(e).__name__) from None
     return config, card, weights
 
 def check_shapes(weights: dict, wanted: dict):
-    "Raise `Unfit` unless both have the same names and shapes."
+    "Raise `InvalidFile` unless both have the same names and shapes."
     has, wants = ({k: list(v.shape) for k, v in tensors.items()} for tensors in (weights, wanted))
     for name in {**wants, **has}:
         if has.get(name) != wants.get(name):
-            raise Unfit(f'{name} has shape {has.get(name)}, its configuration wants {wants.get(name)}')
+            raise InvalidFile(f'{name} has shape {has.get(name)}, its configuration wants {wants.get(name)}')
 
 # %% ../nbs/08_pretrained.ipynb #08ld0001
 def load_model(
@@ -119,7 +119,7 @@ def load_model(
     *,
     build=build_model,  # makes the network from its configuration; errors of one of your own come through as they are
 ) -> torch.nn.Module:  # in eval mode; `.card` says what is known of it
-    "Read a model; raises `FileNotFoundError`, or `ValueError` where the file isn't one of ours."
+    "Read a model, in single precision; raises `FileNotFoundError`, or `ValueError` where the file isn't one of ours."
     path = Path(path).expanduser()
     if not path.is_file(): raise FileNotFoundError(f'no file {path}')
     try:
@@ -127,7 +127,7 @@ def load_model(
         with torch.device('meta'): wanted = make(build, config).state_dict()
         check_shapes(weights, wanted)                                            # before any memory is taken for it
         model = make(build, config)
-    except Unfit as e: raise ValueError(f'{path} does not hold a model of this library: {str(e)[:300]}') from None
+    except InvalidFile as e: raise ValueError(f'{path} does not hold a model of this library: {str(e)[:300]}') from None
     model.load_state_dict(weights)                                               # copied into float32
     model.card = card
     return model.to(device).eval()
@@ -170,7 +170,7 @@ def export_onnx(
     *,
     cond: torch.Tensor = None,  # two conditions as an example, where the network takes others than labels
 ) -> Path:  # `path`
-    """Write a network as one ONNX file, for any b: `x (b, channels, side, side), t (b,)`, and any condition `c`, to `eps`.
+    """Write a network as one ONNX file: `x (b, channels, side, side)`, `t (b,)`, and a condition `c`, to `eps`; any b.
 
     Needs the extra `onnx`. Raises `ValueError` for a path that doesn't end in .onnx or a network without `.config`,
     `ImportError` where the extra is missing."""

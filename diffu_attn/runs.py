@@ -17,9 +17,9 @@ from .device import autocast, fast_bf16
 from .evaluate import Evaluator, Report, evaluate
 from .fashion import CLASSES, get_fashion_dls
 from .learner import Callback
-from .models import add_null_class, create_model
+from .models import add_null_class, create_model, image_shape
 from .pretrained import open_model, save_model
-from .sampling import GUIDANCE, N_STEPS, guidance_scale, image_shape, sample
+from .sampling import GUIDANCE, N_STEPS, guidance_scale, sample
 from .training import conditional_train, eps_loss, preset, train
 from .vis import save_grid, with_suffix
 
@@ -28,7 +28,8 @@ def class_names(model) -> list:
     "Names of the classes that a model with `.config` draws; their numbers where it has none; None: no classes."
     n, names = model.config.get('n_classes'), model.config.get('class_names')
     if n is None or names: return names and list(names)
-    return list(CLASSES) if (n, image_shape(model)[0]) == (len(CLASSES), 1) else [str(i) for i in range(n)]
+    of_fashion = getattr(model, 'card', {}).get('data', '').startswith('Fashion-MNIST') and n == len(CLASSES)
+    return list(CLASSES) if of_fashion else [str(i) for i in range(n)]
 
 def pick_classes(
     asked,  # 'all'; or numbers and names of classes, as a list or as a text with commas between
@@ -199,7 +200,7 @@ def train_run(
     cbs, options = [LossFileCB(files['losses'])], dict(sizes['recipe'], minutes=minutes, device=device)
     if resume:
         about = dict(preset=size, seed=seed, start=start, label_dropout=label_dropout, unconditional=unconditional,
-                     minutes=minutes, batch_size=dls.train.bs)
+                     minutes=minutes, batch_size=dls.train.bs, data=data)
         cbs.append(CheckpointCB(folder / 'checkpoints', about=about))
     if not unconditional: options['label_dropout'] = label_dropout
     (train if unconditional else conditional_train)(model, dls, lr, epochs or sizes['epochs'], cbs, **options)
@@ -211,5 +212,5 @@ def train_run(
     c = None if unconditional else torch.arange(len(CLASSES)).repeat_interleave(8)
     x_0 = draw(model, c, torch.Generator().manual_seed(seed))
     save_grid(x_0, files['samples'], ncols=8, row_names=class_names(model))
-    save_model(model, files['weights'], dtype=torch.float16, card=card)               # last: it says that the run has ended
+    save_model(model, files['weights'], dtype=torch.float16, card=card)          # last: it says that the run has ended
     return dict(files, eps_loss=card['eps_loss'], n=card['n'], minutes=taken)

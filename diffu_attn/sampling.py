@@ -14,9 +14,9 @@ import torch
 
 from .checks import check_pixels
 from .device import channels_last, eval_mode, explain_oom, progress_bar, unwrap
-from .models import conditions_of, has_null, is_conditional
+from .models import check_condition, conditions_of, has_null, image_shape
 from .noise import denoisify
-from .samplers import SAMPLERS, SPACING, T_END, T_START, check_grid, signal_noise, time_grid
+from .samplers import DEFAULT_SPACING, SAMPLERS, T_END, T_START, check_grid, signal_noise, time_grid
 
 # %% ../nbs/06a_sampling.ipynb #449c6bb7
 def image_generators(
@@ -75,7 +75,7 @@ class Denoiser:
     "`denoise(x, t) -> x0`: what `model` predicts as the clean images in `x`, for one time `t`; put it in eval mode."
     def __init__(self,
         model,  # predicts ε: `model(x, t)`, or `model(x, t, c)`
-        c: torch.Tensor = None,  # a condition for each image, `(b, ...)`, as the model takes it; None: the null label, or none
+        c: torch.Tensor = None,  # a condition for each image, `(b, ...)`; None: the null label, or none
         guidance: float = None,  # scale g in ε∅ + g (ε_c - ε∅), 1: none; by default as in `sample`
         interval: tuple = (0, 1),  # times between which it is guided
         *,
@@ -92,7 +92,10 @@ class Denoiser:
         eps = predict_noise(self.model, x, t, self.c, self.guidance, self.interval)
         finite = eps.isfinite().all()                                            # before anything is clamped
         self.finite = finite if self.finite is None else self.finite & finite
-        x0 = denoisify(x, eps, batch_times(x, t))
+        return self.constrain(denoisify(x, eps, batch_times(x, t)))
+
+    def constrain(self, x0: torch.Tensor) -> torch.Tensor:
+        "`x0` in its range, and what is known in its place."
         if self.clamp is not None: x0 = x0.clamp(*self.clamp)
         return x0 if self.mask is None else torch.where(self.mask, x0, self.image)
 
@@ -116,13 +119,6 @@ def evaluating(model, device=None):
         finally: model.to(home)
 
 # %% ../nbs/06a_sampling.ipynb #06sa0004
-def image_shape(model) -> tuple:
-    "(channels, side, side) of the images of `model`, by its `config`; (1, 32, 32) where it doesn't say."
-    config = getattr(unwrap(model), 'config', None)
-    if not isinstance(config, dict): config = {}
-    side = config.get('image_size', 32)
-    return config.get('color_channels', 1), side, side
-
 def batch_shape(model, sz, c, like) -> tuple:
     "(b, c, h, w) of what `sample` draws: `sz`, or the shape of `like`, or one image for each condition in `c`, or 16."
     if c is not None and not c.ndim: raise ValueError(f'c must have shape (b, ...), one for each image, got only {c}')
@@ -130,26 +126,14 @@ def batch_shape(model, sz, c, like) -> tuple:
     if len(sz) != 4 or min(sz) < 1: raise ValueError(f'sz must be (b, c, h, w), all at least 1, got {tuple(sz)}')
     return tuple(sz)
 
-# %% ../nbs/06a_sampling.ipynb #06sa0007
-def check_condition(model, c, n: int):
-    "Raise `ValueError` unless `c` is what `model` takes as a condition for `n` images; None where it needs none."
-    net = unwrap(model)
-    if c is None:
-        if getattr(net, 'null_label', None) is not None or not is_conditional(model): return
-        n_classes = getattr(net, 'n_classes', None)
-        raise ValueError('the model needs a condition c for each image' if n_classes is None else
-                         f'the model draws one of {n_classes} classes: give labels c')
-    if hasattr(net, 'n_classes') and not is_conditional(model):
-        raise ValueError('labels were given, but the model knows no classes')
-    conditions_of(model).check(c, n)
-
 # %% ../nbs/06a_sampling.ipynb #06sa0013
 def sampling_times(sampler, n_steps: int, spacing: str, strength: float, times) -> torch.Tensor:
     "The grid of `sample`: `times` as they are given, or those of `time_grid`."
     if not T_END < T_START * strength <= T_START:
         raise ValueError(f'strength must lie above {T_END / T_START:.4f} and up to 1, got {strength}')
     if times is None:
-        return time_grid(n_steps, T_START * strength, SPACING.get(sampler, 'even') if spacing is None else spacing)
+        if spacing is None: spacing = DEFAULT_SPACING.get(sampler, 'even')
+        return time_grid(n_steps, T_START * strength, spacing)
     times = check_grid(times)
     if n_steps not in (N_STEPS, len(times) - 1) or spacing is not None or strength != 1:
         raise ValueError(f'times stand in the place of n_steps={n_steps}, spacing={spacing!r} and strength={strength}: '
@@ -195,13 +179,13 @@ def sample(
     generator: torch.Generator = None,  # for seeds; image i depends on it, on i and on c[i] alone
     device=None,  # where to compute; the model's own device by default
     guidance_interval: tuple = (0, 1),  # times between which it is guided
-    spacing: str = None,  # of the times, one of SPACINGS; by default as in SPACING, else 'even'
+    spacing: str = None,  # of the times, one of SPACINGS; by default as in DEFAULT_SPACING, else 'even'
     times: torch.Tensor = None,  # a grid of your own, falling to 0, instead of `n_steps`, `spacing` and `strength`
     noise: torch.Tensor = None,  # the start, instead of one drawn: standard normal `sz`
     image: torch.Tensor = None,  # to start from, `sz` in [-0.5, 0.5]
     strength: float = 1.,  # share of the time that is sampled from `image` on, up to 1
     mask: torch.Tensor = None,  # True where `image` is redrawn, bool, broadcasts to `sz`
-) -> tuple:  # (images `sz` in [-0.5, 0.5], list of the `n_steps` predictions of them)
+) -> tuple:  # (images `sz` in [-0.5, 0.5], list of the `n_steps` predictions of them, the last equal to them)
     "Draw images; raises `ValueError` for wrong input, `FloatingPointError` where the model predicts NaN."
     c = None if c is None else torch.as_tensor(c)
     sz = batch_shape(model, sz, c, noise if image is None else image)
@@ -220,7 +204,7 @@ def sample(
         if image is not None: x = a * image + s * x
         history = list(progress_bar(SAMPLERS.get(sampler, sampler)(denoise, x, times, draw), len(times) - 1))
     denoise.check_finite()
-    history[-1] = history[-1].clamp(-.5, .5)
+    history[-1] = denoise.constrain(history[-1])                                 # ipndm ends on a step of its own
     return history[-1], history
 
 # %% ../nbs/06a_sampling.ipynb #12ce97ab

@@ -21,7 +21,7 @@ from .models import conditions_of, has_null, is_conditional
 from .noise import add_noise, expand, noisify, sample_times
 from .optim import Muon, adamw
 from .progress import ProgressCB
-from .randomness import samplers
+from .randomness import index_samplers
 
 # %% ../nbs/07_training.ipynb #07im0007
 def mse_loss(pred: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -114,7 +114,7 @@ def eps_loss(
     "Mean of (ε̂ - ε)² over all images, stratified times, fixed seed, eval mode; raises `ValueError` for others."
     if conditional is None: conditional = is_conditional(model)
     if any(getattr(s, 'shuffle', False) or isinstance(s, (RandomSampler, SubsetRandomSampler, WeightedRandomSampler))
-           for s in (batches, *samplers(batches))):
+           for s in (batches, *index_samplers(batches))):
         raise ValueError('batches are shuffled, so that the loss would change from call to call: give dls.valid')
     like, known = next(model.parameters()), conditions_of(model)
     n = 0
