@@ -24,14 +24,15 @@ from .features import extract_features, load_classifier
 from .learner import (Callback, CancelBatchException, CancelEpochException, CancelFitException, Learner,
                                 TrainCB)
 from .metrics import fid, kid, plot_confusion, prdc
-from .models import CONFIGS, Preconditioned, add_null_class, build_model, create_model
+from .models import CONFIGS, Preconditioned, ScaledDenoiser, add_null_class, build_model, create_model
 from .noise import alpha_bar, denoisify, eps_from_v, noisify, sample_times, v_from_eps, x0_from_v
 from .optim import Muon, adamw
 from .position import POSITIONS, AbsoluteAttention, RelativeAttention, RotaryAttention
 from .pretrained import export_onnx, load_model, load_pretrained, open_model, pretrained_names, save_model
 from .progress import ProgressCB
 from .runs import eval_run, sample_run, train_run
-from .samplers import DEFAULT_SPACING, SAMPLERS, SPACINGS, sigma_to_t, t_to_sigma, time_grid
+from .samplers import (DEFAULT_SPACING, SAMPLERS, SPACING, SPACINGS, sigma_of, sigma_to_t, t_to_sigma,
+                                 time_grid, time_of)
 from .sampling import Denoiser, conditional_ddpm, ddpm, sample
 from .training import (PRESETS, ConditionalFashionDDPM, FashionDDPM, conditional_train, ddpm_learner,
                                  eps_loss, mse_loss, preset, train)

@@ -37,7 +37,7 @@ def check_heads(nc: int, nh: int):
     if nc % nh: raise ValueError(f'nc must be a multiple of nh, got nc={nc}, nh={nh}')
 
 class MultiheadSelfAttention1D(nn.Module):
-    "Multi-head self-attention over rasterised pixels: `(b, nc, *sides) -> (b, nc, *sides)` (Vaswani et al. 2017, 3.2)."
+    "Multi-head self-attention over rasterized pixels: `(b, nc, *sides) -> (b, nc, *sides)` (Vaswani et al. 2017, 3.2)."
     def __init__(self,
         nc: int,  # channels
         nh: int,  # heads; must divide `nc`
@@ -53,6 +53,8 @@ class MultiheadSelfAttention1D(nn.Module):
         for new, old in (('split_heads', 'heads'), ('attend', 'look')):
             if old in vars(cls): setattr(cls, new, vars(cls)[old])
             elif new in vars(cls): setattr(cls, old, vars(cls)[new])
+
+    def extra_repr(self) -> str: return f'{self.nc}, nh={self.nh}'
 
     def split_heads(self, x: torch.Tensor) -> torch.Tensor:
         "Queries, keys and values of `x`, stacked: `(3, b, nh, pixels, nc // nh)`."
@@ -163,7 +165,7 @@ class TAUnet(TUnet):
                 raise ValueError(f'image_size {image_size} is not divisible by {patch * 2**level} = patch * 2**level')
             return dict(nh=heads[level], position=position, side=side)
         super().__init__(nfs, n_blocks, color_channels, patch=patch, image_size=image_size, options=options)
-        self.config.update(attention_heads=heads, position=position)
+        self.config.update(attention_heads=[*map(int, heads)], position=position)
 
 # %% ../nbs/05_attention.ipynb #05ce0002
 class ClassEmbedding(nn.Embedding):
@@ -205,7 +207,7 @@ class ClassEmbedding(nn.Embedding):
 
 # %% ../nbs/05_attention.ipynb #05ce0005
 class ConditionalTAUnet(TAUnet):
-    "`TAUnet` with a condition `(b, ...)`, by default a class `(b,)`: `(images, times, conditions) -> ε`."
+    "U-Net with attention and a condition: `(b, color_channels, h, w), (b,), (b, ...) -> (b, color_channels, h, w)`."
     def __init__(self,
         n_classes: int = None,  # labels are 0 to n_classes - 1; may be None with a `cond_embed`
         nfs: tuple = (224, 448, 672, 896),  # widths: level i maps nfs[i] -> nfs[i+1] and halves the side
@@ -223,12 +225,12 @@ class ConditionalTAUnet(TAUnet):
         super().__init__(nfs, attention_heads, n_blocks, color_channels, patch=patch, position=position,
                          image_size=image_size)
         if cond_embed is not None and null_class: raise ValueError('null_class is for the class embedding alone')
-        self.n_classes, self.classes = n_classes, cond_embed
+        self.n_classes, self.classes = n_classes, cond_embed                     # `cond_embed`, as weights name it
         if cond_embed is None: self.classes = ClassEmbedding(n_classes, 4 * nfs[0], null_class)
         if class_names is not None and len(class_names) != n_classes:
             raise ValueError(f'{n_classes} classes need as many names, got {len(class_names)}')
-        about = dict(n_classes=n_classes, class_names=None if class_names is None else list(class_names))
-        self.config.update({k: v for k, v in about.items() if v is not None})
+        if n_classes is not None: self.config['n_classes'] = int(n_classes)
+        if class_names is not None: self.config['class_names'] = list(class_names)
         if cond_embed is None: self.config['null_class'] = null_class
 
     @property
@@ -241,4 +243,4 @@ class ConditionalTAUnet(TAUnet):
         if c.shape[:1] != x.shape[:1]:
             raise ValueError(f'{x.shape[0]} images need as many labels or other conditions, got {tuple(c.shape)}')
         if c.device != x.device: raise ValueError(f'the condition lies on {c.device}, the images on {x.device}')
-        return self.denoise(x, self.time(t) + self.classes(c))
+        return self.forward_with_emb(x, self.time(t) + self.classes(c))

@@ -6,7 +6,7 @@
 __all__ = ['Stopped', 'CheckpointCB', 'load_checkpoint']
 
 # %% ../nbs/33_checkpoint.ipynb #bcf46870
-import json, os, signal, sys, threading, time, warnings
+import json, os, signal, threading, time, warnings
 from functools import partial
 from pathlib import Path
 
@@ -78,12 +78,15 @@ def restore(learn, state: dict):
 
 # %% ../nbs/33_checkpoint.ipynb #a3ad4945
 class Stopped(KeyboardInterrupt):
-    "The run was asked to stop, and has done so after a checkpoint."
+    "The run was asked to stop, and has done so after a checkpoint, if one could be written."
     def __init__(self, signum): super().__init__(signal.Signals(signum).name); self.signum = signum
 
 class CheckpointCB(Callback):
-    "Write checkpoints, and go on from the newest that is whole."
-    order, in_search, handlers, held, at_start, ended = -100, False, {}, None, None, False
+    """Write checkpoints, and go on from the newest that is whole.
+
+    `fit` then raises `ValueError` where `folder` holds another run, is in use, or has another format, and `Stopped`
+    where the process is asked to end (SIGINT, SIGTERM)."""
+    order, in_search, handlers, held, at_start, ended, started, earlier = -100, False, {}, None, None, False, None, 0.
     def __init__(self,
         folder: str,  # for the checkpoints of this run alone; made if needed
         every: float = 60.,  # seconds between two; one more is written at the end of each training epoch
@@ -97,7 +100,7 @@ class CheckpointCB(Callback):
 
     def before_fit(self, learn):
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.signum, self.handlers, self.due, self.earlier = None, {}, None, 0.
+        self.signum, self.handlers, self.due, self.earlier, self.started = None, {}, None, 0., None
         self.held = lock(self.folder)                                            # also shows that it can be written to
         for path in self.folder.glob('*.tmp'): path.unlink()
         _, self.state = newest(self.folder, set_aside=True)
@@ -108,7 +111,9 @@ class CheckpointCB(Callback):
         self.started = self.saved = time.monotonic()
 
     @property
-    def seconds(self) -> float: return self.earlier + time.monotonic() - self.started  # of training, all runs together
+    def seconds(self) -> float:
+        "Of training, all runs together."
+        return self.earlier + (0. if self.started is None else time.monotonic() - self.started)
 
     def begin_at(self, learn, state: dict):
         "Go on from a checkpoint of the same run; raises `ValueError` for one of another."
@@ -134,6 +139,7 @@ class CheckpointCB(Callback):
         for signum, handler in self.handlers.items(): signal.signal(signum, handler)
         if self.held: self.held.close()
         self.handlers, self.held, self.state, self.at_start = {}, None, None, None
+        self.earlier, self.started = self.seconds, None
 
 # %% ../nbs/33_checkpoint.ipynb #33ck0014
 @patch
@@ -179,7 +185,7 @@ def after_epoch(self: CheckpointCB, learn):
 @patch
 def cleanup_epoch(self: CheckpointCB, learn):
     "An epoch that a callback ended early, as `BudgetCB` does, is saved, too; not one that an error ended."
-    cancelled = learn.training and not self.ended and sys.exc_info()[0] in (None, CancelFitException)
+    cancelled = learn.training and not self.ended and learn.error in (None, CancelFitException)
     if cancelled and self.at_start is not None: self.save(learn, self.stepped, random_state(learn.dls.train))
 
 @patch
@@ -225,9 +231,9 @@ def load_checkpoint(
         raise ValueError(f'{path} can\'t be built again: its network had no `config`, a dict of what `build` takes')
     averages = {s['name']: s for s in state['callbacks'].values() if 'average' in s}
     chosen = [s for name, s in averages.items() if name == ema or ema is True and s['apply']]
-    if isinstance(ema, str) and not chosen: raise ValueError(f'{path} has no average {ema!r}, only {list(averages)}')
-    if ema is True and averages and not chosen:
-        raise ValueError(f'no average in {path} is the applied one: name one of {list(averages)}, or give ema=False')
+    if not chosen and (isinstance(ema, str) or ema and averages):
+        wanted = repr(ema) if isinstance(ema, str) else 'that is applied'
+        raise ValueError(f'{path} has no average {wanted}, only {list(averages)}: name one of them, or give ema=False')
     model = build(state['config'])
     try: model.load_state_dict(state['model'])
     except RuntimeError as e: raise ValueError(f'the configuration in {path} builds another network: {e}') from None

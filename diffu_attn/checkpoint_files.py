@@ -15,10 +15,10 @@ from safetensors.torch import load, save
 
 # %% ../nbs/37_checkpoint_files.ipynb #5f6cb4e4
 def pack(value, tensors: dict, name: str = ''):
-    "What is JSON of `value`; its tensors are put into `tensors`."
+    "What is JSON of `value`; its tensors are put into `tensors`, numbered. `name` is for messages."
     if isinstance(value, torch.Tensor):
-        tensors[name] = value.detach().cpu().contiguous().clone()
-        return {'tensor': name}
+        tensors[key := str(len(tensors))] = value.detach().cpu().contiguous().clone()
+        return {'tensor': key}
     if isinstance(value, dict): return {'dict': [[k, pack(v, tensors, f'{name}.{k}')] for k, v in value.items()]}
     if isinstance(value, (list, tuple)): return {'list': [pack(v, tensors, f'{name}.{i}') for i, v in enumerate(value)]}
     if isinstance(value, (os.PathLike, torch.device, torch.dtype)): return str(value)
@@ -100,9 +100,10 @@ def evaluations(history: list) -> dict:
             if row['train'] == 'eval' and not math.isnan(row['loss'])}
 
 def best_of(paths: list, losses: dict) -> list:
-    "The last checkpoint of the epoch with the lowest loss, in a list; an empty list where there is none."
-    best = min(losses, key=losses.get, default=-1)
-    return [path for path in paths if int(path.stem.split('-')[0]) == best][-1:]
+    "Of the epochs that have a checkpoint, the last one of that with the lowest loss, in a list; or an empty list."
+    last = {int(path.stem.split('-')[0]): path for path in paths}
+    best = min(last.keys() & losses.keys(), key=losses.get, default=None)
+    return [] if best is None else [last[best]]
 
 def prune(folder: Path, keep: int, losses: dict):
     "Remove all checkpoints but the newest and the best."

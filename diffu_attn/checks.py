@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['check_whole', 'check_like', 'check_int', 'check_dtype_device', 'check_times', 'check_pair', 'check_time_range',
-           'check_pixels', 'check_labels']
+           'check_pixels', 'check_labels', 'output_path']
 
 # %% ../nbs/30_checks.ipynb #30ck0003
 from numbers import Integral
+from pathlib import Path
 
 import torch
 
@@ -85,3 +86,14 @@ def check_labels(
     if not known.all():
         null = '' if null_label is None else f', or be {null_label} for no class'
         raise ValueError(f'labels must lie in 0..{n_classes - 1}{null}; got {labels.min()}..{labels.max()}')
+
+# %% ../nbs/30_checks.ipynb #30ck0021
+def output_path(
+    path: str,  # where to write; `~` is the home folder
+    suffix: str = '',  # what it must end in, in letters of either case
+) -> Path:
+    "`path` as a Path; raises `ValueError` for another suffix, `FileNotFoundError` where there is no such folder."
+    path = Path(path).expanduser()
+    if not path.name.lower().endswith(suffix): raise ValueError(f'path must end in {suffix}, got {path}')
+    if not path.parent.is_dir(): raise FileNotFoundError(f'no folder {path.parent}')
+    return path

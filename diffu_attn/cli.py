@@ -18,32 +18,20 @@ from .sampling import GUIDANCE, N_STEPS
 from .training import PRESETS
 
 # %% ../nbs/10_cli.ipynb #2baeaf3e
-def whole(text: str) -> int:
-    "A whole number of at least 1."
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f'{text!r} is not a whole number of at least 1')
-    return int(text)
+def number(kind, allowed, what: str):
+    "A type for argparse: numbers of `kind` for which `allowed` is true; others are named, beside `what` they must be."
+    def read(text: str):
+        try: value = kind(text)
+        except ValueError: value = None
+        if value is None or not allowed(value): raise argparse.ArgumentTypeError(f'{text!r} is not {what}')
+        return value
+    return read
 
-def positive(text: str) -> float:
-    "A finite number above 0."
-    try: value = float(text)
-    except ValueError: value = 0.
-    if not 0 < value < float('inf'): raise argparse.ArgumentTypeError(f'{text!r} is not a number above 0')
-    return value
-
-def scale(text: str) -> float:
-    "A finite number of at least 0."
-    try: value = float(text)
-    except ValueError: value = -1.
-    if not 0 <= value < float('inf'): raise argparse.ArgumentTypeError(f'{text!r} is not a number of at least 0')
-    return value
-
-def share(text: str) -> float:
-    "A number from 0 to below 1."
-    try: value = float(text)
-    except ValueError: value = 1.
-    if not 0 <= value < 1: raise argparse.ArgumentTypeError(f'{text!r} is not a number from 0 to below 1')
-    return value
+whole = number(int, lambda v: v >= 1, 'a whole number of at least 1')
+seed = number(int, lambda v: 0 <= v < 2**63, 'a whole number from 0 to 2**63 - 1')
+positive = number(float, lambda v: 0 < v < float('inf'), 'a number above 0')
+scale = number(float, lambda v: 0 <= v < float('inf'), 'a number of at least 0')
+share = number(float, lambda v: 0 <= v < 1, 'a number from 0 to below 1')
 
 def device(text: str) -> str:
     "A device of torch's that can be used here."
@@ -60,7 +48,7 @@ def say(text):
     "Print, in ASCII where stdout can't have more."
     text = str(text)
     try: text.encode(sys.stdout.encoding or 'ascii')
-    except UnicodeEncodeError: text = text.replace('±', '+-').encode('ascii', 'replace').decode()
+    except UnicodeEncodeError: text = text.encode('ascii', 'replace').decode()
     print(text)
 
 def add_command(commands, name: str, run, about: str, description: str) -> argparse.ArgumentParser:
@@ -80,7 +68,7 @@ def add_sampling(p):
                    help='network evaluations for an image: more are slower and up to a point better')
     p.add_argument('--guidance', type=scale, help='how much the class is exaggerated: 1 is not at all; '
                    f'by default {GUIDANCE} where the weights have a null class, else 1')
-    p.add_argument('--seed', type=int, default=0, help='the same seed draws the same images')
+    p.add_argument('--seed', type=seed, default=0, help='the same seed draws the same images')
     p.add_argument('--device', type=device, default='cpu', help='cpu, cuda or mps')
 
 def sampling(args) -> dict:
@@ -107,7 +95,7 @@ def add_sample(commands):
 
 def eval_command(args):
     started = time.monotonic()
-    report = eval_run(args.out, n=args.n, seeds=range(args.seed, args.seed + args.seeds), images=args.images,
+    report = eval_run(args.out, n=args.n, seeds=range(args.seed, args.seed + args.seeds), n_real=args.images,
                       data=args.data, **sampling(args))
     say(f'{args.weights}: {args.sampler}, {args.steps} evaluations, guidance {report["guidance"]}, seed {args.seed}'
         f'\n{report}\n{time.monotonic() - started:.0f} s: {Path(args.out).expanduser().resolve()}')
@@ -138,7 +126,7 @@ def train_command(args):
 def add_train(commands):
     p = add_command(commands, 'train', train_command, 'train a model on Fashion-MNIST',
         'Train a model that predicts the noise in noised images. The loss that is printed is the mean squared error of '
-        'that prediction; 1 is a model that knows nothing, and garments can be recognised from about 0.04 on. '
+        'that prediction; 1 is a model that knows nothing, and garments can be recognized from about 0.04 on. '
         'Writes weights.safetensors, samples.png and losses.csv.')
     p.add_argument('--preset', choices=tuple(PRESETS), default='laptop',
                    help='test: seconds; laptop: two cores; base: two cores for an hour or more; '
@@ -149,7 +137,7 @@ def add_train(commands):
                         help='train for so long instead; the learning rate falls to zero at the end of it')
     p.add_argument('--batch-size', type=whole, help="images in a step; by default the preset's")
     p.add_argument('--lr', type=positive, help="highest learning rate; by default the preset's")
-    p.add_argument('--seed', type=int, default=0, help='of weights, order, times and noise')
+    p.add_argument('--seed', type=seed, default=0, help='of weights, order, times and noise')
     p.add_argument('--device', type=device, help='cpu, cuda or mps; by default a GPU where there is one')
     place = p.add_mutually_exclusive_group()
     place.add_argument('--out', default='run', help='folder for the results, made if needed')
@@ -179,7 +167,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(
     argv: list = None,  # arguments; those of the process by default
-) -> int:  # 0; 2 after wrong input, which prints one line; 128 + the signal where one stopped it
+) -> int:  # 0; 128 + the signal where one stopped it; after wrong input it exits with 2 and prints one line
     "The command `diffu_attn`."
     top = parser()
     args = top.parse_args(argv)
@@ -190,7 +178,7 @@ def main(
             args.run(args)
     except KeyboardInterrupt as e:
         stopped = getattr(e, 'signum', None)                                     # a checkpoint was written
-        if stopped: print(f'diffu_attn {args.command}: stopped; the same command goes on from here', file=sys.stderr)
+        if stopped: warn('stopped; the same command goes on from the last checkpoint')
         return 128 + (stopped or signal.SIGINT)
     except (ValueError, OSError, FloatingPointError, MemoryError) as e: top.exit(2, f'diffu_attn {args.command}: {e}\n')
     return 0

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from .checks import check_int
+from .checks import check_int, check_labels
 
 # %% ../nbs/02_data.ipynb #02pr0002
 ASSETS = Path(__file__).parent / 'assets' if '__file__' in globals() else Path('../diffu_attn/assets')
@@ -40,10 +40,8 @@ class TensorBatches:
         if images.dtype != torch.uint8 or images.ndim != 4:
             raise ValueError('images must be bytes (uint8) of shape (n, c, h, w), got '
                              f'{images.dtype} {tuple(images.shape)}')
-        if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool or labels.ndim != 1:
-            raise ValueError(f'labels must be integers of shape (n,), got {labels.dtype} {tuple(labels.shape)}')
-        if len(images) != len(labels) or not len(images):
-            raise ValueError(f'as many images as labels are needed, at least one: {len(images)} and {len(labels)}')
+        if not len(images): raise ValueError('at least one image is needed')
+        check_labels(labels, len(images))
         self.images, self.labels, self.bs, self.shuffle = images, labels.long(), min(int(bs), len(images)), shuffle
 
     def __len__(self): return len(self.images) // self.bs if self.shuffle else -(-len(self.images) // self.bs)

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['what_to_lower', 'default_device', 'unwrap', 'channels_last', 'explain_oom', 'bf16_units', 'fast_bf16', 'autocast',
-           'in_notebook', 'eval_mode', 'progress_bar']
+           'eval_mode']
 
 # %% ../nbs/31_device.ipynb #31dv0003
-import contextlib, sys
+import contextlib
 
 import torch
 
@@ -46,7 +46,8 @@ def explain_oom(advice):
     "Where memory runs out, on a GPU or a CPU, raise `MemoryError` with `advice()`; other errors pass."
     try: yield
     except (MemoryError, RuntimeError) as e:
-        if not (isinstance(e, (MemoryError, torch.cuda.OutOfMemoryError)) or 'allocate memory' in str(e)): raise
+        named = isinstance(e, (MemoryError, torch.cuda.OutOfMemoryError))
+        if not (named or 'memory' in str(e) and 'allocate' in str(e)): raise
         raise MemoryError(f'out of memory {advice()}') from e
 
 what_to_lower = explain_oom  # its name before
@@ -69,12 +70,6 @@ def autocast(device, enabled: bool = None):
     if enabled is None: enabled = fast_bf16(device)
     return torch.autocast(torch.device(device).type, torch.bfloat16) if enabled else contextlib.nullcontext()
 
-# %% ../nbs/31_device.ipynb #31dv0020
-def in_notebook() -> bool:
-    "Is there a kernel, whose pages show HTML? A terminal, plain IPython's too, shows lines."
-    shell = getattr(sys.modules.get('IPython'), 'get_ipython', bool)()
-    return hasattr(shell, 'kernel')
-
 # %% ../nbs/31_device.ipynb #31dv0031
 @contextlib.contextmanager
 def eval_mode(model):
@@ -84,13 +79,3 @@ def eval_mode(model):
     try: yield model
     finally:
         for m, training in modes: m.training = training
-
-# %% ../nbs/31_device.ipynb #32pg0006
-def progress_bar(
-    items,  # to go through
-    total: int = None,  # how many there are; by default `len(items)`
-):  # the same items
-    "`items`, with fastprogress's bar around them in a notebook."
-    if not in_notebook(): return items
-    from fastprogress.fastprogress import progress_bar as bar
-    return bar(items, total=total, leave=False)

@@ -147,6 +147,7 @@ def evaluate(
 ) -> Report:  # as of `Evaluator`, means over the seeds, the largest spread; also seeds and by_seed
     "Draw samples and compare them with real images; raises `ValueError` for options that do not go together."
     check_int('n', n, least=20)
+    seeds = [int(seed) for seed in seeds]
     if not seeds: raise ValueError(f'at least one seed is needed, got {seeds}')
     if (model is None) != (valid is None): raise ValueError('the eps-loss needs both model and valid, or neither')
     labels, runs = torch.arange(n) % len(CLASSES), []
@@ -156,6 +157,7 @@ def evaluate(
     figures = {name: sum(r['figures'][name] for r in runs) / len(runs) for name in runs[0]['figures']}
     spread = {name: max(r['spread'][name] for r in runs) for name in figures}
     if model is not None: figures['eps_loss'] = eps_loss(model, valid)
-    return Report(runs[0], figures=figures, spread=spread, seeds=list(seeds), by_seed=[r['figures'] for r in runs],
+    return Report(runs[0], figures=figures, spread=spread, seeds=seeds,
+                  by_seed=[r['figures'] for r in runs],
                   by_class=torch.tensor([r['by_class'] for r in runs]).mean(0).tolist(),
                   confusion=sum(torch.tensor(r['confusion']) for r in runs).tolist())

@@ -34,12 +34,6 @@ FILES = {  # (split, what) -> name, decompressed bytes, their SHA-256
                          '0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34'),
 }
 
-def _data_folder(folder: str) -> Path:
-    "`folder`, or the one in it where torchvision keeps the files; `~` is the home folder."
-    folder = Path(folder).expanduser()
-    below = [f for f in (folder / 'FashionMNIST' / 'raw', folder / 'raw') if f.is_dir()]
-    return below[0] if below else folder
-
 def read_idx(
     folder: str,  # where the files lie, plain or as .gz; `~` is the home folder; torchvision's folder will do
     split: str,  # 'train' or 'test'
@@ -47,12 +41,12 @@ def read_idx(
 ) -> torch.Tensor:  # uint8, `(n, 28, 28)` or `(n,)`
     "Read one IDX file; raises `FileNotFoundError`, or `ValueError` where its content isn't Fashion-MNIST's."
     name, size, digest = FILES[split, what]
-    folder = _data_folder(folder)
-    plain, packed = folder / name, folder / f'{name}.gz'
-    path = plain if plain.is_file() else packed
-    if not path.is_file(): raise FileNotFoundError(f'neither {name} nor {name}.gz in {folder}')
+    folder = Path(folder).expanduser()
+    below = folder, folder / 'FashionMNIST' / 'raw', folder / 'raw'                # where torchvision keeps them
+    path = next((path for at in below for path in (at / name, at / f'{name}.gz') if path.is_file()), None)
+    if path is None: raise FileNotFoundError(f'neither {name} nor {name}.gz in {folder}')
     try:
-        with (open if path is plain else gzip.open)(path, 'rb') as f:
+        with (gzip.open if path.suffix == '.gz' else open)(path, 'rb') as f:
             raw = f.read(size + 1)  # never more: a bomb stays small
     except (gzip.BadGzipFile, EOFError, zlib.error) as e:
         raise ValueError(f'{path} is not a readable gzip file: {e}') from None
@@ -146,7 +140,9 @@ def warn_of_sample(reason: str):
 def load_fashion(
     path: str = None,  # folder of the four IDX files, or 'sample'; by default wherever they are found
 ) -> dict:  # {'train' and 'test': (images `(n, 28, 28)` uint8, labels `(n,)` int64)}
-    "Fashion-MNIST from `path`, `DIFFU_ATTN_DATA`, the system, the hub, or the sample in the package, in this order."
+    """Fashion-MNIST from `path`, `DIFFU_ATTN_DATA`, the system, the hub, or the sample in the package, in this order.
+
+    Raises `FileNotFoundError` for a file that a named folder lacks, `ValueError` where it isn't the data set's."""
     folder = path or os.environ.get('DIFFU_ATTN_DATA') or (SYSTEM if is_complete(SYSTEM) else None)
     if folder == 'sample': return from_sample()
     if folder:
@@ -165,7 +161,7 @@ def get_fashion_dls(
     path: str = None,  # folder of the four IDX files, or 'sample'; by default wherever they are found
     n: int = None,  # use only the first n images of each split
 ) -> DataLoaders:  # train (shuffled) and valid (the test split), images `(bs, 1, 32, 32)` in [-0.5, 0.5]
-    "Fashion-MNIST, resized to 32x32, ready to train on."
+    "Fashion-MNIST, resized to 32x32, ready to train on; raises as `load_fashion` does."
     if n is not None: check_int('n', n)
     data = load_fashion(path)
     make = lambda split, **kw: TensorBatches(resize(data[split][0][:n]), data[split][1][:n], bs, **kw)

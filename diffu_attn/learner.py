@@ -79,7 +79,7 @@ class Learner:
         opt_func=torch.optim.AdamW,  # (parameters, lr) -> optimizer
     ):
         self.model, self.dls, self.loss_func, self.lr, self.opt_func = model, dls, loss_func, lr, opt_func
-        self.cbs, self.history, self.batch = self.checked(cbs), [], [()]
+        self.cbs, self.history, self.batch, self.error = self.checked(cbs), [], [()], None
 
     def checked(self, cbs) -> list:
         "`cbs` in their order, with a task; raises `ValueError` for two with the same key, or two tasks."
@@ -97,12 +97,15 @@ class Learner:
             if method := getattr(cb, hook, None): method(self)
 
     def phase(self, name: str, cancel: type, work):
-        "`before_`, the work, `after_`; `cancel` ends it early, wherever it is raised; every `cleanup_` always runs."
+        "`before_`, the work, `after_`; `cancel` ends it early; each `cleanup_` runs, and finds another end in `error`."
         try:
             self.call(f'before_{name}')
             work()
             self.call(f'after_{name}')
-        except cancel: pass
+        except cancel: self.error = None
+        except BaseException as e:
+            self.error = type(e)                                                 # not `e`, which holds on to frames
+            raise
         finally:
             with contextlib.ExitStack() as stack:                                # the last that is put in runs first
                 for cb in reversed(self.cbs):
@@ -173,7 +176,7 @@ def fit(self: Learner,
     lasting = self.cbs
     self.cbs = self.checked([*lasting, *cbs])
     self.n_epochs, self.history, self.frac = int(n_epochs), [], 0.  # frac: share of the fit that is done
-    self.evaluates = valid
+    self.evaluates, self.error = valid, None
     self.first_epoch, self.done = 0, 0  # where to begin: an epoch, and how many of its batches to pass over
     try:
         self.opt = self.opt_func(self.model.parameters(), lr=self.lr)

@@ -12,7 +12,7 @@ from .checks import check_int, check_labels
 from .vis import once
 
 # %% ../nbs/09_metrics.ipynb #09cl0001
-def clouds(*features) -> list:  # on the CPU
+def check_features(*features) -> list:  # on the CPU
     "Sets of features `(n, d)`; raises `ValueError` unless they are finite numbers, d of them in each."
     for x in features:
         if not isinstance(x, torch.Tensor) or x.ndim != 2 or not x.shape[1] or not x.is_floating_point():
@@ -29,7 +29,7 @@ def fid(
     b: torch.Tensor,  # features `(m, d)`, m at least 2
 ) -> float:  # 0 or more, lower is nearer; biased upwards for small n
     "Fréchet distance between Gaussians through two sets of features (Heusel et al. 2017), in double precision."
-    a, b = (x.double() for x in clouds(a, b))
+    a, b = (x.double() for x in check_features(a, b))
     if min(len(a), len(b)) < 2: raise ValueError(f'a covariance needs at least 2 images, got {len(a)} and {len(b)}')
     cov_a, cov_b = (torch.cov(x.T).reshape(2 * x.shape[1:]) for x in (a, b))     # of one feature, too
     values, vectors = torch.linalg.eigh(cov_a)
@@ -62,7 +62,7 @@ def kid(
     bs: int = 100,  # rows of the kernel matrix at a time
 ) -> float:  # around 0 for the same distribution, lower is nearer
     "Kernel distance: unbiased squared MMD with a cubic kernel (Bińkowski et al. 2018, eq. 4), in double precision."
-    a, b = clouds(a, b)
+    a, b = check_features(a, b)
     if within_a is None: within_a = cubic_within(a, bs)
     return within_a + cubic_within(b, bs) - 2 * cubic_sum(a, b, bs) / (len(a) * len(b))
 
@@ -76,7 +76,7 @@ def _distances(a: torch.Tensor, b: torch.Tensor, exact: bool) -> torch.Tensor:
 
 def radii(x: torch.Tensor, k: int = 5, bs: int = 1000) -> torch.Tensor:
     "Distance of each row of `x` `(n, d)` to its k-th nearest other row: `(n,)`; k must be less than n."
-    x, = clouds(x)
+    x, = check_features(x)
     check_int('k', k)
     if not k < len(x):
         raise ValueError(f'k must be less than the number of images, got k={k} and {len(x)} images')
@@ -95,7 +95,7 @@ def prdc(
     bs: int = 1000,  # real images at a time
 ) -> dict:  # precision, recall, coverage in [0, 1]; density, 0 or more, about 1 for the same distribution
     "Precision and recall (Kynkäänniemi et al. 2019, eq. 1-2), density and coverage (Naeem et al. 2020, eq. 3-4)."
-    real, fake = clouds(real, fake)
+    real, fake = check_features(real, fake)
     if real_radii is None: real_radii = radii(real, k, bs)
     if real_radii.shape != (len(real),) or not real_radii.isfinite().all():
         raise ValueError(f'real_radii must be finite, ({len(real)},), got {tuple(real_radii.shape)}')
@@ -174,7 +174,9 @@ def memorization(
     "How much nearer than held-out images the samples lie to the training set."
     if not (distances.isfinite().all() and held_out.isfinite().all()):
         raise ValueError('distances must be finite, got NaN or infinity')
-    return dict(near=(distances < held_out.quantile(quantile)).float().mean().item(),
+    if not held_out.median() > 0:
+        raise ValueError('half of the held-out images are training images: nothing to compare with')
+    return dict(near=(distances <= held_out.quantile(quantile)).float().mean().item(),
                 gap=(distances.median() / held_out.median()).item())
 
 memorisation = memorization  # its name before

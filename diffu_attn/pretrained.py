@@ -13,6 +13,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from .checks import output_path
 from .data import ASSETS
 from .device import unwrap
 from .models import build_model, is_conditional
@@ -33,8 +34,8 @@ def make(build, config: dict) -> torch.nn.Module:
     except CONFIG_ERRORS as e: raise InvalidFile(str(e) or type(e).__name__) from None
 
 def structure(model) -> dict:
-    "Type of all modules below a network, and shape of all that a file holds, by name."
-    types = {plain_name(name): type(m).__name__ for name, m in model.named_modules() if name}
+    "Type and settings of all modules of a network, and shape of all that a file holds, by name."
+    types = {plain_name(name): f'{type(m).__name__}({m.extra_repr()})' for name, m in model.named_modules()}
     return types | {plain_name(name): tuple(v.shape) for name, v in model.state_dict().items()}
 
 def digest(weights: dict, *texts) -> str:
@@ -58,13 +59,12 @@ def save_model(
 
     Raises `ValueError`, and writes nothing, where the file would not give back this network: its configuration
     builds another one, weights are NaN or infinite, or `dtype` can't hold them."""
-    model, path = unwrap(model), Path(path).expanduser()
+    model, path = unwrap(model), output_path(path)
     if dtype not in (torch.float64, torch.float32, torch.bfloat16, torch.float16):
         raise ValueError(f'dtype must be float64, float32, bfloat16 or float16, got {dtype}')
     config = getattr(model, 'config', None)
     if config is None:
         raise ValueError(f'a {type(model).__name__} has no config: only models of build_model can be saved')
-    if not path.parent.is_dir(): raise FileNotFoundError(f'no folder {path.parent}')
     try:
         with torch.device('meta'): other = make(build, config)
     except InvalidFile as e:
@@ -174,9 +174,7 @@ def export_onnx(
 
     Needs the extra `onnx`. Raises `ValueError` for a path that doesn't end in .onnx or a network without `.config`,
     `ImportError` where the extra is missing."""
-    model, path = unwrap(model), Path(path).expanduser()
-    if path.suffix != '.onnx': raise ValueError(f'path must end in .onnx, got {path.name}')
-    if not path.parent.is_dir(): raise FileNotFoundError(f'no folder {path.parent}')
+    model, path = unwrap(model), output_path(path, '.onnx')
     if getattr(model, 'config', None) is None: raise ValueError(f'a {type(model).__name__} has no config')
     try: import onnx, onnxscript
     except ImportError as e: raise ImportError(f"{e}: install the extra, pip install 'diffu_attn[onnx]'") from None

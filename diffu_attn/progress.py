@@ -11,13 +11,13 @@ import time
 import torch
 from fastcore.basics import patch
 
-from .device import in_notebook
 from .learner import Callback
+from .vis import in_notebook
 
 # %% ../nbs/32_progress.ipynb #d55cd174
 class ProgressCB(Callback):
     "Shows `learn.history` as it grows: bar, table and plot in a notebook, plain lines in a terminal."
-    order, bar, in_search, clock = 20, None, False, staticmethod(time.monotonic)
+    order, bar, running, in_search, clock = 20, None, False, False, staticmethod(time.monotonic)
     def __init__(self,
         plot: bool = True,  # in a notebook: draw the plot?
         notebook: bool = None,  # draw as in a notebook? By default where there is one
@@ -26,7 +26,7 @@ class ProgressCB(Callback):
 
     def before_fit(self, learn):
         self.in_notebook = in_notebook() if self.notebook is None else self.notebook
-        self.losses, self.unread, self.shown, self.said, self.bar = [], [], 0, self.clock(), None
+        self.losses, self.unread, self.shown, self.said, self.bar, self.running = [], [], 0, self.clock(), None, True
         if self.in_notebook:
             from fastprogress.fastprogress import NBMasterBar
             self.bar = NBMasterBar(range(100))  # percent of the fit
@@ -62,7 +62,8 @@ class ProgressCB(Callback):
         self.unread = []
 
     def cleanup_fit(self, learn):
-        if self.bar is not None: self.bar.on_iter_end()
+        if self.running and self.bar is not None: self.bar.on_iter_end()         # not for a fit that never began
+        self.running = False
 
 # %% ../nbs/32_progress.ipynb #32pg0013
 @patch

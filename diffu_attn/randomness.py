@@ -23,11 +23,11 @@ def own_generators(batches) -> list:
 
 # %% ../nbs/36_randomness.ipynb #03rs0001
 def random_state(batches) -> dict:
-    "Of the generators of torch (on the CPU, and on GPUs in use), Python and numpy, and of those that `batches` have."
+    "Of the generators of torch (on the CPU and on GPUs), Python and numpy, and of those that `batches` have."
     version, words, gauss = random.getstate()
     name, numpy_words, *rest = np.random.get_state()
     return dict(cpu=torch.get_rng_state(),
-                cuda=torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
+                cuda=torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
                 mps=torch.mps.get_rng_state() if torch.backends.mps.is_available() else None,
                 own=[g.get_state() for g in own_generators(batches)], python=[version, torch.tensor(words), gauss],
                 numpy=[name, torch.from_numpy(numpy_words.astype('int64')), *rest])

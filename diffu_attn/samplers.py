@@ -33,7 +33,7 @@ def ddpm_step(
 def t_to_sigma(
     t,  # times in [0, 1): a number, or a tensor of any shape
 ):  # σ, at least 0, of the same kind
-    "The noise level of a time, σ = √(1-ᾱ) / √ᾱ = tan(πt/2), beside an image of amplitude 1; ᾱ keeps it above 0.0316."
+    "The noise level σ = √(1-ᾱ) / √ᾱ = tan(πt/2) of a time of at least T_END, beside an image of amplitude 1."
     return (t * (math.pi / 2)).tan() if isinstance(t, torch.Tensor) else math.tan(math.pi / 2 * t)
 
 def sigma_to_t(

@@ -13,10 +13,11 @@ from collections.abc import Callable
 import torch
 
 from .checks import check_pixels
-from .device import channels_last, eval_mode, explain_oom, progress_bar, unwrap
+from .device import channels_last, eval_mode, explain_oom, unwrap
 from .models import check_condition, conditions_of, has_null, image_shape
 from .noise import denoisify
 from .samplers import DEFAULT_SPACING, SAMPLERS, T_END, T_START, check_grid, signal_noise, time_grid
+from .vis import progress_bar
 
 # %% ../nbs/06a_sampling.ipynb #449c6bb7
 def image_generators(
@@ -107,7 +108,7 @@ class Denoiser:
 
 # %% ../nbs/06a_sampling.ipynb #92bbfb5c
 @contextlib.contextmanager
-def evaluating(model, device=None):
+def on_device(model, device=None):
     "While this lasts, `model` is in eval mode and on `device`, which is given out; by default it stays on its own."
     parameter = next(model.parameters(), None)
     home = parameter.device if parameter is not None else torch.device('cpu')
@@ -132,7 +133,8 @@ def sampling_times(sampler, n_steps: int, spacing: str, strength: float, times) 
     if not T_END < T_START * strength <= T_START:
         raise ValueError(f'strength must lie above {T_END / T_START:.4f} and up to 1, got {strength}')
     if times is None:
-        if spacing is None: spacing = DEFAULT_SPACING.get(sampler, 'even')
+        name = next((k for k, function in SAMPLERS.items() if sampler in (k, function)), None)
+        if spacing is None: spacing = DEFAULT_SPACING.get(name, 'even')
         return time_grid(n_steps, T_START * strength, spacing)
     times = check_grid(times)
     if n_steps not in (N_STEPS, len(times) - 1) or spacing is not None or strength != 1:
@@ -196,13 +198,14 @@ def sample(
     times = sampling_times(sampler, n_steps, spacing, strength, times)
     generators = image_generators(sz[0], generator)
     with (explain_oom(lambda: f'while drawing {sz[0]} images: draw fewer at a time'),
-          evaluating(model, device) as device, channels_last(model)):
+          on_device(model, device) as device, channels_last(model)):
         noise, image, mask, c = (v if v is None else v.to(device) for v in (noise, image, mask, c))
         draw = lambda: draw_noise(generators, sz[1:]).to(device)
         denoise = Denoiser(model, c, guidance, guidance_interval, image=image, mask=mask)
         (a, s), x = signal_noise(times)[0], draw() if noise is None else noise
         if image is not None: x = a * image + s * x
-        history = list(progress_bar(SAMPLERS.get(sampler, sampler)(denoise, x, times, draw), len(times) - 1))
+        steps = (SAMPLERS[sampler] if isinstance(sampler, str) else sampler)(denoise, x, times, draw)
+        history = list(progress_bar(steps, len(times) - 1))
     denoise.check_finite()
     history[-1] = denoise.constrain(history[-1])                                 # ipndm ends on a step of its own
     return history[-1], history

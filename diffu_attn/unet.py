@@ -97,6 +97,7 @@ class TDownblock(nn.Module):
         **options,  # what else its blocks are made with
     ):
         super().__init__()
+        check_int('n_layers', n_layers)
         self.blocks = nn.ModuleList(self.block(t_embed, c_out if i else c_in, c_out, stride=1, **options)
                                     for i in range(n_layers))
         self.down = nn.Conv2d(c_out, c_out, 3, stride=2, padding=1) if downsample else nn.Identity()
@@ -121,6 +122,7 @@ class TUpblock(nn.Module):
         **options,  # what else its blocks are made with
     ):
         super().__init__()
+        check_int('n_layers', n_layers)
         outs = [c_in] * (n_layers - 1) + [c_out]
         self.up = nn.Sequential(nn.Upsample(scale_factor=2),
                                 nn.Conv2d(c_in, c_in, 3, padding=1)) if upsample else nn.Identity()
@@ -140,6 +142,7 @@ def per_level(
     bottleneck: int,  # what the bottleneck gets where no entry names it
 ) -> list:  # L + 1 entries
     "Check `values`, and give one entry for each level and one for the bottleneck."
+    if n_levels < 1: raise ValueError(f'nfs needs at least two widths, got {n_levels + 1}')
     if not n_levels <= len(values) <= n_levels + 2:
         raise ValueError(f'{name} needs {n_levels} to {n_levels + 2} entries for {n_levels} levels '
                          f'(nfs has {n_levels + 1} widths), got {len(values)}: {tuple(values)}')
@@ -174,13 +177,13 @@ class TUnet(nn.Module):
         options=lambda level: {},  # what else the blocks of a level are made with; L is the bottleneck
     ):
         super().__init__()
-        if len(nfs) < 2: raise ValueError(f'nfs needs at least two widths, got {tuple(nfs)}')
         sizes = dict(color_channels=color_channels, patch=patch, image_size=image_size)
         for name, values in dict(nfs=nfs, **{k: [v] for k, v in sizes.items()}).items(): check_int(name, *values)
         levels = range(L := len(nfs) - 1)
         n_blocks = per_level('n_blocks', n_blocks, L, 1)
         check_int('n_blocks', *n_blocks)
-        self.config = dict(nfs=list(nfs), n_blocks=n_blocks, **sizes)
+        sizes = {k: int(v) for k, v in sizes.items()}                            # not numpy's: JSON holds it
+        self.config = dict(nfs=[*map(int, nfs)], n_blocks=[*map(int, n_blocks)], **sizes)
         self.color_channels, self.patch, self.divisor = color_channels, patch, patch * 2**L
         options = [options(level) for level in range(L + 1)]
         t_embed, folded = 4 * nfs[0], color_channels * patch**2
@@ -202,9 +205,9 @@ class TUnet(nn.Module):
 
     def forward(self, x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         self.check(x, t)
-        return self.denoise(x, self.time(t))
+        return self.forward_with_emb(x, self.time(t))
 
-    def denoise(self, x: torch.Tensor, emb: torch.Tensor) -> torch.Tensor:
+    def forward_with_emb(self, x: torch.Tensor, emb: torch.Tensor) -> torch.Tensor:
         "The pass itself, for an embedding `(b, 4 * nfs[0])` of whatever is known of the image."
         x, skips = self.stem(F.pixel_unshuffle(x, self.patch)), []
         for down in self.downs:
