@@ -76,11 +76,12 @@ def restore(learn, state: dict):
         if cb.key in state['callbacks']: cb.load_state_dict(state['callbacks'][cb.key])
     learn.history, learn.frac = state['history'], state['frac']
 
-# %% ../nbs/33_checkpoint.ipynb #a3ad4945
+# %% ../nbs/33_checkpoint.ipynb #33st0001
 class Stopped(KeyboardInterrupt):
     "The run was asked to stop, and has done so after a checkpoint, if one could be written."
     def __init__(self, signum): super().__init__(signal.Signals(signum).name); self.signum = signum
 
+# %% ../nbs/33_checkpoint.ipynb #a3ad4945
 class CheckpointCB(Callback):
     """Write checkpoints, and go on from the newest that is whole.
 
