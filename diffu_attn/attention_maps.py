@@ -13,6 +13,7 @@ from contextlib import contextmanager
 import torch
 
 from .attention import MultiheadSelfAttention1D
+from .checks import check_int
 from .device import unwrap
 from .models import conditions_of, has_null
 from .vis import once, show_image
@@ -101,7 +102,7 @@ def record_attention(
     if not there: raise ValueError(f'there is no attention in this {type(net).__name__}')
     if unknown := [name for name in layers if name not in there]:
         raise ValueError(f'no attention in {", ".join(map(repr, unknown))}; there is in {", ".join(there)}')
-    if n < 1: raise ValueError(f'n must be at least 1, got {n}')
+    check_int('n', n)
 
     def begin(module, args, kwargs):
         x, t, *c = [*args, *(kwargs[k] for k in ('x', 't', 'c') if k in kwargs)]     # by place, or by name
@@ -118,10 +119,15 @@ def record_attention(
         maps.end()
 
 # %% ../nbs/09b_attention_maps.ipynb #4270ef07
+def side_of(pixels: int) -> int:
+    "Side of a square map; raises `ValueError` for a number of pixels that is no square."
+    side = round(pixels**.5)
+    if side**2 != pixels: raise ValueError(f'a square map is needed, this one has {pixels} pixels')
+    return side
+
 def cell_of(pixels: int, shape: tuple, at: tuple) -> tuple:
     "Side of a square map of `pixels`, and (row, column) in it of the pixel `at` of an image of `shape` (h, w)."
-    side = round(pixels**.5)
-    if side**2 != pixels: raise ValueError(f'only maps of square images can be shown, this one has {pixels} pixels')
+    side = side_of(pixels)
     if not all(0 <= p < s for p, s in zip(at, shape)):
         raise ValueError(f'at must be a pixel (row, column) of an image of {tuple(shape)}, got {tuple(at)}')
     return side, at[0] * side // shape[0], at[1] * side // shape[1]
@@ -163,8 +169,7 @@ def attention_distance(
     side: int = 32,  # of the image, in whose pixels distance is measured
 ) -> torch.Tensor:  # `(...)`
     "Mean distance between the query pixel and what it attends to (Dosovitskiy et al. 2021, figure 7), in pixels."
-    n = round(weights.shape[-1]**.5)
-    if n**2 != weights.shape[-1]: raise ValueError(f'a square map is needed, this one has {weights.shape[-1]} pixels')
+    n = side_of(weights.shape[-1])
     at = torch.cartesian_prod(torch.arange(n), torch.arange(n)).float() * side / n
     return (weights * torch.cdist(at, at)).sum(-1).mean(-1)
 

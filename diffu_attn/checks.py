@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['check_whole', 'check_like', 'check_int', 'check_dtype_device', 'check_times', 'check_pair', 'check_time_range',
-           'check_pixels', 'check_labels', 'output_path']
+           'check_image_shape', 'check_pixels', 'check_labels', 'output_path']
 
 # %% ../nbs/30_checks.ipynb #30ck0003
 from numbers import Integral
@@ -58,6 +58,11 @@ def check_time_range(t: torch.Tensor):
     "Raise `ValueError` unless all times lie in [0, 1]."
     if not t.is_meta and not ((t >= 0) & (t <= 1)).all():                        # NaN fails, too
         raise ValueError(f't must lie in [0, 1], got {t.min():g}..{t.max():g}')
+
+def check_image_shape(x: torch.Tensor):
+    "Raise `ValueError` unless `x` has the shape `(b, c, h, w)`, b at least 1."
+    if x.ndim != 4 or not x.shape[0]:                                            # `len` would fix b in an export
+        raise ValueError(f'images must be (b, c, h, w) with b of at least 1, got {tuple(x.shape)}')
 
 def check_pixels(
     x: torch.Tensor,  # images of any shape, at least one pixel

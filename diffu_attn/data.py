@@ -37,10 +37,9 @@ class TensorBatches:
     ):
         check_int('bs', bs)
         images, labels = torch.as_tensor(images), torch.as_tensor(labels)
-        if images.dtype != torch.uint8 or images.ndim != 4:
-            raise ValueError('images must be bytes (uint8) of shape (n, c, h, w), got '
+        if images.dtype != torch.uint8 or images.ndim != 4 or not len(images):
+            raise ValueError('images must be bytes (uint8) of shape (n, c, h, w) with n of at least 1, got '
                              f'{images.dtype} {tuple(images.shape)}')
-        if not len(images): raise ValueError('at least one image is needed')
         check_labels(labels, len(images))
         self.images, self.labels, self.bs, self.shuffle = images, labels.long(), min(int(bs), len(images)), shuffle
 

@@ -18,12 +18,14 @@ from .metrics import confusion, cubic_within, fid, kid, memorization, nearest, p
 from .training import eps_loss
 
 # %% ../nbs/09a_evaluate.ipynb #5f574fe7
+GROUPS, T_99 = 10, 3.250  # of samples, for the spread; and Student's t for them, on both sides 99 times in 100
+
 def repeat_spread(
-    without: list,  # values of a metric, each with one of 5 or 10 groups of samples left out
+    without: list,  # values of a metric, each with one of the groups of samples left out
 ) -> float:  # in units of the metric
     "How far another seed may move a metric, 99 times in 100: jackknife (Efron and Stein 1981), Student's t, two draws."
-    v, t_99 = torch.tensor(without, dtype=torch.float64), {5: 4.604, 10: 3.250}[len(without)]
-    return (((len(v) - 1) * v.var(correction=0)).sqrt() * t_99 * 2**.5).item()
+    v = torch.tensor(without, dtype=torch.float64)
+    return (((len(v) - 1) * v.var(correction=0)).sqrt() * T_99 * 2**.5).item()
 
 # %% ../nbs/09a_evaluate.ipynb #09ba0001
 def balanced(
@@ -108,15 +110,13 @@ class Evaluator:
 def __call__(self: Evaluator,
     images: torch.Tensor,  # samples `(n, 1, 32, 32)` in [-0.5, 0.5], n at least 2 k and 20
     labels: torch.Tensor,  # the classes that were asked for, integers `(n,)`
-    groups: int = 10,  # of samples, for the spread: 5 or 10
 ) -> Report:  # n, n_real, n_train, extractor, figures, spread, floor, few, by_class (accuracies), confusion
     """Compare samples, wherever they lie: `figures` are their metrics, `floor` the reference, `spread` how far another
     seed may move a metric. Raises `ValueError` before any compute, warns where images are too few for a metric."""
     images, labels = images.cpu(), labels.cpu()
     check_images(images)
     check_labels(labels, n := len(images), len(CLASSES))
-    if groups not in (5, 10): raise ValueError(f'groups must be 5 or 10, got {groups}')
-    if n < 2 * max(groups, self.k): raise ValueError(f'at least {2 * max(groups, self.k)} images are needed, got {n}')
+    check_int('n', n, least=2 * max(GROUPS, self.k))
     least = min(n, self.n_real)
     if few := too_few(least, self.features.shape[1]): warnings.warn(few_text(few, least), stacklevel=2)
     features, predicted = extract_features(self.classifier, images)
@@ -124,8 +124,8 @@ def __call__(self: Evaluator,
     def metrics(pick):
         return dict(self.distribution(features[pick]), accuracy=right[pick].mean().item(),
                     **memorization(distances[pick], self.held_out))
-    group = torch.randperm(n, generator=torch.Generator().manual_seed(0)) % groups
-    figures, without = metrics(group >= 0), [metrics(group != g) for g in range(groups)]
+    group = torch.randperm(n, generator=torch.Generator().manual_seed(0)) % GROUPS
+    figures, without = metrics(group >= 0), [metrics(group != g) for g in range(GROUPS)]
     counts = confusion(labels, predicted)
     return Report(n=n, n_real=self.n_real, n_train=len(self.train),
                   extractor=getattr(self.classifier, 'name', type(self.classifier).__name__), figures=figures,
@@ -141,7 +141,6 @@ def evaluate(
     seeds: tuple = (0,),  # of the draws
     *,
     bs: int = 250,  # images drawn at a time
-    groups: int = 10,  # of samples, for the spread: 5 or 10
     model=None,  # with `valid`: the model behind `draw`, whose eps-loss joins the table
     valid=None,  # a `TensorBatches` of the test images
 ) -> Report:  # as of `Evaluator`, means over the seeds, the largest spread; also seeds and by_seed
@@ -153,7 +152,7 @@ def evaluate(
     labels, runs = torch.arange(n) % len(CLASSES), []
     for seed in seeds:
         generator = torch.Generator().manual_seed(seed)
-        runs.append(evaluator(torch.cat([draw(c, generator).cpu() for c in labels.split(bs)]), labels, groups))
+        runs.append(evaluator(torch.cat([draw(c, generator).cpu() for c in labels.split(bs)]), labels))
     figures = {name: sum(r['figures'][name] for r in runs) / len(runs) for name in runs[0]['figures']}
     spread = {name: max(r['spread'][name] for r in runs) for name in figures}
     if model is not None: figures['eps_loss'] = eps_loss(model, valid)

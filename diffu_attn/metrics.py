@@ -12,14 +12,15 @@ from .checks import check_int, check_labels
 from .vis import once
 
 # %% ../nbs/09_metrics.ipynb #09cl0001
-def check_features(*features) -> list:  # on the CPU
-    "Sets of features `(n, d)`; raises `ValueError` unless they are finite numbers, d of them in each."
+def check_features(*features, least: int = 1) -> list:  # on the CPU
+    "Sets of features `(n, d)`; raises `ValueError` unless they are finite, d in each, for `least` images or more."
     for x in features:
         if not isinstance(x, torch.Tensor) or x.ndim != 2 or not x.shape[1] or not x.is_floating_point():
             shape = f'{x.dtype} {tuple(x.shape)}' if isinstance(x, torch.Tensor) else type(x).__name__
             raise ValueError(f'features must be floats (n, d), got {shape}')
         if x.shape[1] != features[0].shape[1]:
             raise ValueError(f'features differ in their number: {features[0].shape[1]} and {x.shape[1]}')
+        if len(x) < least: raise ValueError(f'features of at least {least} images are needed, got {len(x)}')
         if not x.isfinite().all(): raise ValueError('features must be finite, got NaN or infinity')
     return [x.cpu() for x in features]
 
@@ -29,8 +30,7 @@ def fid(
     b: torch.Tensor,  # features `(m, d)`, m at least 2
 ) -> float:  # 0 or more, lower is nearer; biased upwards for small n
     "Fréchet distance between Gaussians through two sets of features (Heusel et al. 2017), in double precision."
-    a, b = (x.double() for x in check_features(a, b))
-    if min(len(a), len(b)) < 2: raise ValueError(f'a covariance needs at least 2 images, got {len(a)} and {len(b)}')
+    a, b = (x.double() for x in check_features(a, b, least=2))
     cov_a, cov_b = (torch.cov(x.T).reshape(2 * x.shape[1:]) for x in (a, b))     # of one feature, too
     values, vectors = torch.linalg.eigh(cov_a)
     root = vectors * values.clamp_min(0).sqrt() @ vectors.T                      # C_a^(1/2)
@@ -49,7 +49,6 @@ def cubic_sum(a: torch.Tensor, b: torch.Tensor, bs: int = 100) -> float:
 
 def cubic_within(a: torch.Tensor, bs: int = 100) -> float:
     "Mean of the kernel over all pairs of two different rows of `a` `(n, d)`, n at least 2."
-    if len(a) < 2: raise ValueError(f'pairs need at least 2 images, got {len(a)}')
     with_itself = (a.cpu().double().square().sum(1) / a.shape[1] + 1).pow(3).sum().item()
     return (cubic_sum(a, a, bs) - with_itself) / (len(a) * (len(a) - 1))
 
@@ -62,7 +61,7 @@ def kid(
     bs: int = 100,  # rows of the kernel matrix at a time
 ) -> float:  # around 0 for the same distribution, lower is nearer
     "Kernel distance: unbiased squared MMD with a cubic kernel (Bińkowski et al. 2018, eq. 4), in double precision."
-    a, b = check_features(a, b)
+    a, b = check_features(a, b, least=2)
     if within_a is None: within_a = cubic_within(a, bs)
     return within_a + cubic_within(b, bs) - 2 * cubic_sum(a, b, bs) / (len(a) * len(b))
 

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .checks import check_dtype_device, check_int, check_times
+from .checks import check_dtype_device, check_image_shape, check_int, check_times
 from .noise import nan_outside
 
 # %% ../nbs/04_unet.ipynb #3e47e2a8
@@ -68,7 +68,7 @@ class TResBlock(nn.Module):
     ):
         super().__init__()
         if ks % 2 == 0 or ks < 1: raise ValueError(f'ks must be odd and positive, got {ks}')
-        if stride < 1: raise ValueError(f'stride must be at least 1, got {stride}')
+        check_int('stride', stride)
         self.norm1, self.conv1 = group_norm(c_in), nn.Conv2d(c_in, c_out, ks, stride, ks // 2)
         self.norm2, self.conv2 = group_norm(c_out), zero_(nn.Conv2d(c_out, c_out, ks, padding=ks // 2))
         self.emb = nn.Linear(t_embed, 2 * c_out)
@@ -154,8 +154,7 @@ def check_input(
     divisor: int,  # what must divide both sides
 ):
     "Raise `ValueError` for images whose shape a network can't take."
-    if x.ndim != 4 or not x.shape[0]:
-        raise ValueError(f'images must be (b, c, h, w) with b of at least 1, got {tuple(x.shape)}')
+    check_image_shape(x)
     if x.shape[1] != channels: raise ValueError(f'the model takes {channels} channels, the images have {x.shape[1]}')
     for side in x.shape[2:]:
         if side % divisor or not side:

@@ -11,7 +11,7 @@ from functools import partial
 
 import torch
 
-from .checks import output_path
+from .checks import check_image_shape, check_int, output_path
 
 # %% ../nbs/00_vis.ipynb #a140628c
 def to_uint8(
@@ -37,11 +37,11 @@ def image_grid(
     pad: int = 1,  # white pixels between images
 ) -> torch.Tensor:  # one image `(c, rows * (h + pad) - pad, ncols * (w + pad) - pad)`
     "Lay images out row by row."
-    if x.ndim != 4 or not len(x):
-        raise ValueError(f'images must be (b, c, h, w) with b of at least 1, got {tuple(x.shape)}')
+    check_image_shape(x)
     b, c, h, w = x.shape
     if ncols is None: ncols = math.ceil(b**.5)
-    if ncols < 1 or pad < 0: raise ValueError(f'ncols must be at least 1 and pad at least 0, got {ncols} and {pad}')
+    check_int('ncols', ncols)
+    check_int('pad', pad, least=0)
     rows = math.ceil(b / ncols)
     grid = x.new_full((c, rows * (h + pad) - pad, ncols * (w + pad) - pad), 255 if x.dtype == torch.uint8 else .5)
     for i, image in enumerate(x):
@@ -88,12 +88,11 @@ def show_images(
 ):  # the figure
     "Show a batch of images."
     import matplotlib.pyplot as plt
-    if x.ndim != 4 or not len(x):
-        raise ValueError(f'images must be (b, c, h, w) with b of at least 1, got {tuple(x.shape)}')
+    check_image_shape(x)
     x = to_uint8(x)                                                              # before there is a figure: all or none
     if titles is not None and len(titles) != len(x): raise ValueError(f'{len(x)} images, but {len(titles)} titles')
     if ncols is None: ncols = min(len(x), 10)
-    if ncols < 1: raise ValueError(f'ncols must be at least 1, got {ncols}')
+    check_int('ncols', ncols)
     rows = math.ceil(len(x) / ncols)
     fig, axs = plt.subplots(rows, ncols, figsize=(imsize * ncols, (imsize + (.25 if titles else 0)) * rows),
                             squeeze=False)
