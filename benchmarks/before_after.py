@@ -3,8 +3,8 @@
     git worktree add /tmp/old HEAD~1
     python benchmarks/before_after.py /tmp/old .
 
-Prints the ratios new/old (below 1: the new one is faster) of the seconds for a training step (the median one and the
-fastest one of a fit), for sampling and for the eps-loss, as median (lowest to highest pair); then whether the weights in
+Prints the ratios new/old (below 1: the new one is faster) of the seconds for a training step (of a fit, the median one
+and the fastest one), for sampling and for the eps-loss, as median (lowest to highest pair); then whether the weights in
 the package compute the same, to the bit. Run nothing beside it.
 """
 import argparse, hashlib, inspect, json, os, statistics, subprocess, sys, time
