@@ -181,6 +181,7 @@ class ClassEmbedding(nn.Embedding):
 
     @property
     def has_null(self) -> bool: return self.null_label is not None
+    def extra_repr(self) -> str: return f'{self.n_classes}, {self.embedding_dim}, null_class={self.has_null}'
 
     def check(self, c: torch.Tensor, n: int):
         "Raise `ValueError` unless `c` are labels of `n` images; reads their values."
@@ -230,7 +231,7 @@ class ConditionalTAUnet(TAUnet):
         if class_names is not None and len(class_names) != n_classes:
             raise ValueError(f'{n_classes} classes need as many names, got {len(class_names)}')
         if n_classes is not None: self.config['n_classes'] = int(n_classes)
-        if class_names is not None: self.config['class_names'] = list(class_names)
+        if class_names is not None: self.config['class_names'] = [str(name) for name in class_names]
         if cond_embed is None: self.config['null_class'] = null_class
 
     @property
@@ -243,4 +244,7 @@ class ConditionalTAUnet(TAUnet):
         if c.shape[:1] != x.shape[:1]:
             raise ValueError(f'{x.shape[0]} images need as many labels or other conditions, got {tuple(c.shape)}')
         if c.device != x.device: raise ValueError(f'the condition lies on {c.device}, the images on {x.device}')
-        return self.forward_with_emb(x, self.time(t) + self.classes(c))
+        time, told = self.time(t), self.classes(c)
+        if time.shape != told.shape:
+            raise ValueError(f'cond_embed must give {tuple(time.shape)}, as times are embedded, got {tuple(told.shape)}')
+        return self.forward_with_emb(x, time + told)

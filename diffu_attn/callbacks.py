@@ -247,11 +247,15 @@ class BudgetCB(Callback):
     def before_batch(self, learn):
         if self.started is None: return
         self.spent = self.clock() - self.started
-        self.cleanup_epoch(learn)
+        self.share(learn)
         if learn.frac >= 1 and learn.i: raise CancelEpochException if learn.evaluates else CancelFitException
-    def cleanup_epoch(self, learn): learn.frac = min(1., self.spent / (60 * self.minutes))
+    def share(self, learn): learn.frac = min(1., self.spent / (60 * self.minutes))
     def after_epoch(self, learn):
-        if not learn.training and self.spent >= 60 * self.minutes: raise CancelFitException
+        if learn.training: self.spent = self.clock() - self.started              # with the last batch
+        self.share(learn)
+        if learn.frac < 1 and learn.trains: return
+        if not learn.training or not learn.evaluates: raise CancelFitException
+    def cleanup_epoch(self, learn): self.share(learn)
 
 # %% ../nbs/03a_callbacks.ipynb #d882d841
 class LRFinderCB(Callback):

@@ -18,7 +18,7 @@ from .callbacks import named_weights
 from .checkpoint_files import (best_of, check_version, checkpoints, evaluations, lock, newest, pack, prune,
                                          read_checkpoint, write_checkpoint)
 from .checks import check_int
-from .device import unwrap
+from .device import plain_name, unwrap
 from .learner import Callback, CancelFitException
 from .models import build_model
 from .randomness import random_state, set_random_state
@@ -87,7 +87,8 @@ class CheckpointCB(Callback):
 
     `fit` then raises `ValueError` where `folder` holds another run, is in use, or has another format, and `Stopped`
     where the process is asked to end (SIGINT, SIGTERM)."""
-    order, in_search, handlers, held, at_start, ended, started, earlier = -100, False, {}, None, None, False, None, 0.
+    order, in_search, handlers, held, at_start, ended = -100, False, {}, None, None, False
+    signum, started, earlier = None, None, 0.
     def __init__(self,
         folder: str,  # for the checkpoints of this run alone; made if needed
         every: float = 60.,  # seconds between two; one more is written at the end of each training epoch
@@ -116,19 +117,6 @@ class CheckpointCB(Callback):
         "Of training, all runs together."
         return self.earlier + (0. if self.started is None else time.monotonic() - self.started)
 
-    def begin_at(self, learn, state: dict):
-        "Go on from a checkpoint of the same run; raises `ValueError` for one of another."
-        if off := difference(state['identity'], identity(learn, self.about)):
-            raise ValueError(f'{self.folder} holds another run: {off[:500]}')
-        if getattr(learn.dls.train, 'persistent_workers', False):
-            warnings.warn('workers that persist keep random states of their own: the images come in another order '
-                          'than in the run that this goes on from', stacklevel=2)
-        learn.first_epoch, learn.done = state['epoch'], state['done']
-        if (learn.first_epoch + 1, learn.done) == (learn.n_epochs, len(learn.dls.train)):
-            warnings.warn(f'the run in {self.folder} has ended: only its last evaluation is done again; to train anew, '
-                          'name another folder',
-                          stacklevel=2)
-
     def on_signal(self, signum, frame):
         self.signum = signum
         signal.signal(signum, self.handlers[signum])                             # a second one doesn't wait
@@ -141,6 +129,24 @@ class CheckpointCB(Callback):
         if self.held: self.held.close()
         self.handlers, self.held, self.state, self.at_start = {}, None, None, None
         self.earlier, self.started = self.seconds, None
+        if self.signum and learn.error is None: raise Stopped(self.signum)       # it came after the last look
+
+# %% ../nbs/33_checkpoint.ipynb #33ck0051
+@patch
+def begin_at(self: CheckpointCB, learn, state: dict):
+    "Go on from a checkpoint of the same run; raises `ValueError` for one of another."
+    if off := difference(state['identity'], identity(learn, self.about)):
+        raise ValueError(f'{self.folder} holds another run: {off[:500]}')
+    if getattr(learn.dls.train, 'persistent_workers', False):
+        warnings.warn('workers that persist keep random states of their own: the images come in another order '
+                      'than in the run that this goes on from', stacklevel=2)
+    if not learn.trains:
+        raise ValueError(f'fit(train=False) goes on from no checkpoint: evaluate load_checkpoint of {self.folder}')
+    learn.first_epoch, learn.done = state['epoch'], state['done']
+    if (learn.first_epoch + 1, learn.done) == (learn.n_epochs, len(learn.dls.train)):
+        warnings.warn(f'the run in {self.folder} has ended: only its last evaluation is done again; to train anew, '
+                      'name another folder',
+                      stacklevel=2)
 
 # %% ../nbs/33_checkpoint.ipynb #33ck0014
 @patch
@@ -150,6 +156,7 @@ def before_epoch(self: CheckpointCB, learn):
         restore(learn, self.state)
         set_random_state(self.state['at_start'], learn.dls.train)
         self.earlier, self.drawn, self.state = self.state['seconds'], self.state['random'], None
+    if self.at_start is None: pack(capture(learn), {})                           # or it fails when it is needed
     self.at_start, self.due, self.stepped, self.ended = random_state(learn.dls.train), None, learn.done, False
     if not learn.done: self.look(learn)
 
@@ -236,9 +243,9 @@ def load_checkpoint(
         wanted = repr(ema) if isinstance(ema, str) else 'that is applied'
         raise ValueError(f'{path} has no average {wanted}, only {list(averages)}: name one of them, or give ema=False')
     model = build(state['config'])
-    try: model.load_state_dict(state['model'])
+    try: model.load_state_dict({plain_name(name): v for name, v in state['model'].items()})
     except RuntimeError as e: raise ValueError(f'the configuration in {path} builds another network: {e}') from None
     weights = named_weights(model)
     for s in chosen:
-        for name, v in s['average'].items(): weights[name].copy_(v)
+        for name, v in s['average'].items(): weights[plain_name(name)].copy_(v)
     return model.eval().to(device)

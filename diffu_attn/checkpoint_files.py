@@ -9,6 +9,7 @@ __all__ = ['write_checkpoint', 'read_checkpoint', 'checkpoints']
 import hashlib, json, math, os, re, warnings
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
@@ -16,15 +17,17 @@ from safetensors.torch import load, save
 # %% ../nbs/37_checkpoint_files.ipynb #5f6cb4e4
 def pack(value, tensors: dict, name: str = ''):
     "What is JSON of `value`; its tensors are put into `tensors`, numbered. `name` is for messages."
-    if isinstance(value, torch.Tensor):
+    if isinstance(value, torch.Tensor) and value.layout == torch.strided and not value.is_complex():
         tensors[key := str(len(tensors))] = value.detach().cpu().contiguous().clone()
         return {'tensor': key}
-    if isinstance(value, dict): return {'dict': [[k, pack(v, tensors, f'{name}.{k}')] for k, v in value.items()]}
+    if isinstance(value, dict) and all(type(k) in (str, int, float, bool, type(None)) for k in value):
+        return {'dict': [[k, pack(v, tensors, f'{name}.{k}')] for k, v in value.items()]}
     if isinstance(value, (list, tuple)): return {'list': [pack(v, tensors, f'{name}.{i}') for i, v in enumerate(value)]}
     if isinstance(value, (os.PathLike, torch.device, torch.dtype)): return str(value)
-    if hasattr(value, 'item') and value.ndim == 0: value = value.item()          # a number of numpy's
+    if isinstance(value, (np.ndarray, np.generic)) and value.ndim == 0: value = value.item()
     if value is None or isinstance(value, (bool, int, float, str)): return value
-    raise TypeError(f'a checkpoint holds tensors, numbers, text, lists and dicts, not {type(value).__name__} ({name})')
+    raise TypeError('a checkpoint holds dense real tensors, numbers, text, lists, and dicts with text or numbers as '
+                    f'keys, not this {type(value).__name__} ({name})')
 
 def unpack(packed, tensors: dict):
     "The opposite of `pack`; tuples have become lists."

@@ -176,7 +176,7 @@ def fit(self: Learner,
     lasting = self.cbs
     self.cbs = self.checked([*lasting, *cbs])
     self.n_epochs, self.history, self.frac = int(n_epochs), [], 0.  # frac: share of the fit that is done
-    self.evaluates, self.error = valid, None
+    self.trains, self.evaluates, self.error = train, valid, None
     self.first_epoch, self.done = 0, 0  # where to begin: an epoch, and how many of its batches to pass over
     try:
         self.opt = self.opt_func(self.model.parameters(), lr=self.lr)

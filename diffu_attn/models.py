@@ -114,6 +114,8 @@ def conditions_of(model):  # has `check(c, n)`, `null(c)` and `has_null`
     "What knows the conditions of `model`, wrapped or not: its `cond_embed` if that can check, else `LabelConditions`."
     net = unwrap(model)
     embed = getattr(net, 'cond_embed', None)
+    if getattr(embed, 'has_null', False) and not (hasattr(embed, 'check') and hasattr(embed, 'null')):
+        raise ValueError(f'a cond_embed with has_null needs check(c, n) and null(c), too: {type(embed).__name__}')
     return embed if hasattr(embed, 'check') else LabelConditions(net)
 
 def has_null(model) -> bool:

@@ -15,14 +15,10 @@ from safetensors.torch import save_file
 
 from .checks import output_path
 from .data import ASSETS
-from .device import unwrap
+from .device import plain_name, unwrap
 from .models import build_model, is_conditional
 
 # %% ../nbs/08_pretrained.ipynb #c1093146
-def plain_name(name: str) -> str:
-    "The name of a module or weight before a module above it was compiled."
-    return '.'.join(part for part in name.split('.') if part != '_orig_mod')
-
 class InvalidFile(ValueError): "A file or a configuration that gives no network of this library."
 
 CONFIG_ERRORS = AttributeError, KeyError, TypeError, ValueError, OverflowError, RuntimeError  # of a foreign one
@@ -40,7 +36,8 @@ def config_of(model) -> dict:
 
 def structure(model) -> dict:
     "Type and settings of all modules of a network, and shape of all that a file holds, by name."
-    types = {plain_name(name): f'{type(m).__name__}({m.extra_repr()})' for name, m in model.named_modules()}
+    types = {plain_name(name): f'{type(m).__module__}.{type(m).__qualname__}({m.extra_repr()})'
+             for name, m in model.named_modules()}
     return types | {plain_name(name): tuple(v.shape) for name, v in model.state_dict().items()}
 
 def digest(weights: dict, *texts) -> str:
@@ -64,7 +61,7 @@ def save_model(
 
     Raises `ValueError`, and writes nothing, where the file would not give back this network: its configuration
     builds another one, weights are NaN or infinite, or `dtype` can't hold them."""
-    model, path = unwrap(model), output_path(path)
+    model, path = unwrap(model), output_path(path, '.safetensors')
     if dtype not in (torch.float64, torch.float32, torch.bfloat16, torch.float16):
         raise ValueError(f'dtype must be float64, float32, bfloat16 or float16, got {dtype}')
     config = config_of(model)

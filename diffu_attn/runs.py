@@ -12,13 +12,13 @@ from pathlib import Path
 import torch
 
 from .callbacks import LossFileCB
-from .checkpoint import CheckpointCB
+from .checkpoint import CheckpointCB, difference, plain
 from .checks import check_int, output_path
 from .device import autocast, fast_bf16
 from .evaluate import Evaluator, Report, evaluate
 from .fashion import CLASSES, get_fashion_dls
 from .models import add_null_class, create_model, image_shape
-from .pretrained import open_model, save_model
+from .pretrained import load_model, open_model, save_model
 from .sampling import GUIDANCE, N_STEPS, guidance_scale, sample
 from .training import conditional_train, eps_loss, preset, train
 from .vis import save_grid
@@ -144,6 +144,12 @@ def card_of(model, start: str, dls, losses: LossFileCB, recipe: str, minutes: fl
                 eps_loss=eps_loss(model, dls.valid), n=len(dls.valid.images),
                 history=[*history, *({**row, 'epoch': row['epoch'] + len(history) // 2} for row in losses.history)])
 
+def of_run(files: dict, run: dict) -> dict:  # `files`
+    "Raise `ValueError` where the weights in `files` come from a run with other settings than `run`."
+    if off := difference(load_model(files['weights']).card.get('run', run), run):
+        raise ValueError(f'{files["weights"]} comes from another run: {off}')
+    return files
+
 # %% ../nbs/35_runs.ipynb #35ru0024
 def train_run(
     folder: str = 'run',  # for the results, made if needed
@@ -164,34 +170,37 @@ def train_run(
 ) -> dict:  # paths `weights`, `samples`, `losses`; and, unless the run had ended before, `eps_loss`, `n`, `minutes`
     "Train a model on Fashion-MNIST; raises `ValueError` where there are results of another run."
     if force and resume: raise ValueError('force starts anew and resume goes on: give one of them')
-    sizes, started = preset(preset_name), time.monotonic()
+    check_int('seed', seed, least=0)
+    sizes, seed, started = preset(preset_name), int(seed), time.monotonic()
+    if epochs is None: epochs = sizes['epochs']
+    if batch_size is None: batch_size = sizes['bs']
+    if lr is None: lr = sizes['lr' if unconditional else 'conditional_lr']
+    check_int('epochs and batch_size', epochs, batch_size)
     torch.manual_seed(seed)
     model = first_model(sizes['model'], start, unconditional, label_dropout)
-    folder = Path(folder).expanduser()
+    about = dict(preset=preset_name, seed=seed, start=start, label_dropout=label_dropout, unconditional=unconditional,
+                 minutes=minutes, batch_size=batch_size, data=data)
+    run, folder = plain(dict(about, epochs=epochs, lr=lr)), Path(folder).expanduser()
     folder.mkdir(parents=True, exist_ok=True)
     files = dict(weights=folder / 'weights.safetensors', samples=folder / 'samples.png', losses=folder / 'losses.csv')
-    if files['weights'].exists() and resume: return files
+    if files['weights'].exists() and resume: return of_run(files, run)
     if files['weights'].exists() and not force:
         raise ValueError(f'{files["weights"]} is there already; name another folder, or replace it with force')
     files['losses'].open('a').close()                                            # can the folder be written to?
 
-    dls = get_fashion_dls(sizes['bs'] if batch_size is None else batch_size, path=data, n=sizes['n'])
-    if lr is None: lr = sizes['lr' if unconditional else 'conditional_lr']
+    dls = get_fashion_dls(batch_size, path=data, n=sizes['n'])
     cbs, options = [LossFileCB(files['losses'])], dict(sizes['recipe'], minutes=minutes, device=device)
-    if resume:
-        about = dict(preset=preset_name, seed=seed, start=start, label_dropout=label_dropout,
-                     unconditional=unconditional, minutes=minutes, batch_size=dls.train.bs, data=data)
-        cbs.append(CheckpointCB(folder / 'checkpoints', about=about))
+    if resume: cbs.append(CheckpointCB(folder / 'checkpoints', about=about))
     if not unconditional: options['label_dropout'] = label_dropout
-    if epochs is None: epochs = sizes['epochs']
     (train if unconditional else conditional_train)(model, dls, lr, epochs, cbs, **options)
     taken = (cbs[1].seconds if resume else time.monotonic() - started) / 60
 
     recipe = f'preset {preset_name}, {cbs[0].images:,} images seen, batch {dls.train.bs}, lr {lr}, seed {seed}'
     if not unconditional: recipe += f', label dropout {label_dropout}'
-    card = card_of(model, start, dls, cbs[0], recipe, taken)
+    card = dict(card_of(model, start, dls, cbs[0], recipe, taken), run=run)
+    trained = save_model(model, folder / 'trained.safetensors', dtype=torch.float16, card=card)
     c = None if unconditional else torch.arange(len(CLASSES)).repeat_interleave(8)
     x_0 = generate(model, c, torch.Generator().manual_seed(seed))
     save_grid(x_0, files['samples'], ncols=8, row_names=class_names(model))
-    save_model(model, files['weights'], dtype=torch.float16, card=card)          # last: it says that the run has ended
+    trained.replace(files['weights'])                                            # last: it says that the run has ended
     return dict(files, eps_loss=card['eps_loss'], n=card['n'], minutes=taken)

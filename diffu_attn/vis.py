@@ -114,10 +114,13 @@ def save_grid(
     "Write a grid of images as a PNG."
     from PIL import Image, ImageDraw
     path = output_path(path, '.png')
+    check_image_shape(x)
+    if x.shape[1] not in (1, 3): raise ValueError(f'images must have 1 or 3 channels, got {x.shape[1]}')
     grid = image_grid(to_uint8(x), ncols)
     picture = Image.fromarray((grid[0] if len(grid) == 1 else grid.permute(1, 2, 0)).numpy())
     picture = picture.resize((scale * picture.width, scale * picture.height), Image.NEAREST)
     if row_names is not None:
+        row_names = list(map(str, row_names))
         rows, height = math.ceil(len(x) / (ncols or math.ceil(len(x)**.5))), scale * (x.shape[2] + 1)
         if len(row_names) != rows: raise ValueError(f'{rows} rows, but {len(row_names)} names')
         widths = [ImageDraw.Draw(picture).textbbox((0, 0), name)[2] for name in row_names]
