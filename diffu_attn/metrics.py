@@ -170,7 +170,7 @@ def memorization(
     held_out: torch.Tensor,  # of images that were not trained on, the same way
     quantile: float = .01,  # share of the held-out images that count as near
 ) -> dict:  # near: share of the samples, about `quantile` at best; gap: ratio of the medians, about 1 at best
-    "How much nearer than held-out images the samples lie to the training set."
+    "How much nearer than held-out images the samples lie to the training set; `ValueError` where most of those lie in it."
     if not (distances.isfinite().all() and held_out.isfinite().all()):
         raise ValueError('distances must be finite, got NaN or infinity')
     if not held_out.median() > 0:

@@ -29,7 +29,7 @@ def make(build, config: dict) -> torch.nn.Module:
     try: return build(config)
     except CONFIG_ERRORS as e: raise InvalidFile(str(e) or type(e).__name__) from None
 
-def config_of(model) -> dict:
+def required_config(model) -> dict:
     "A network's configuration; raises `ValueError` where it has none."
     if (config := getattr(model, 'config', None)) is not None: return config
     raise ValueError(f'a {type(model).__name__} has no config: only models of build_model can be written')
@@ -64,7 +64,7 @@ def save_model(
     model, path = unwrap(model), output_path(path, '.safetensors')
     if dtype not in (torch.float64, torch.float32, torch.bfloat16, torch.float16):
         raise ValueError(f'dtype must be float64, float32, bfloat16 or float16, got {dtype}')
-    config = config_of(model)
+    config = required_config(model)
     try:
         with torch.device('meta'): other = make(build, config)
     except InvalidFile as e:
@@ -175,7 +175,7 @@ def export_onnx(
     Needs the extra `onnx`. Raises `ValueError` for a path that doesn't end in .onnx or a network without `.config`,
     `ImportError` where the extra is missing."""
     model, path = unwrap(model), output_path(path, '.onnx')
-    config_of(model)
+    required_config(model)
     try: import onnx, onnxscript
     except ImportError as e: raise ImportError(f"{e}: install the extra, pip install 'diffu_attn[onnx]'") from None
     net, side = NamedInputs(copy.deepcopy(model).cpu()).eval().requires_grad_(False), model.config.get('image_size', 32)

@@ -168,14 +168,17 @@ def train_run(
     device=None,  # where to train; by default a GPU where there is one
     data: str = None,  # folder of the four IDX files, or 'sample'; by default wherever they are found
 ) -> dict:  # paths `weights`, `samples`, `losses`; and, unless the run had ended before, `eps_loss`, `n`, `minutes`
-    "Train a model on Fashion-MNIST; raises `ValueError` where there are results of another run."
+    """Train a model on Fashion-MNIST; raises `ValueError` where there are results of another run.
+
+    Should an error end it while samples are drawn, the weights are in `trained.safetensors`."""
     if force and resume: raise ValueError('force starts anew and resume goes on: give one of them')
     check_int('seed', seed, least=0)
     sizes, seed, started = preset(preset_name), int(seed), time.monotonic()
     if epochs is None: epochs = sizes['epochs']
     if batch_size is None: batch_size = sizes['bs']
     if lr is None: lr = sizes['lr' if unconditional else 'conditional_lr']
-    check_int('epochs and batch_size', epochs, batch_size)
+    check_int('epochs', epochs)
+    check_int('batch_size', batch_size)
     torch.manual_seed(seed)
     model = first_model(sizes['model'], start, unconditional, label_dropout)
     about = dict(preset=preset_name, seed=seed, start=start, label_dropout=label_dropout, unconditional=unconditional,
