@@ -34,8 +34,8 @@ from .runs import eval_run, sample_run, train_run
 from .samplers import (DEFAULT_SPACING, SAMPLERS, SPACING, SPACINGS, sigma_of, sigma_to_t, t_to_sigma,
                                  time_grid, time_of)
 from .sampling import Denoiser, conditional_ddpm, ddpm, sample
-from .training import (PRESETS, ConditionalFashionDDPM, FashionDDPM, conditional_train, ddpm_learner,
-                                 eps_loss, mse_loss, preset, train)
+from .training import (DDPM, PRESETS, ConditionalDDPM, ConditionalFashionDDPM, FashionDDPM, conditional_train,
+                                 ddpm_learner, eps_loss, mse_loss, preset, train)
 from .unet import TDownblock, TResBlock, TUnet, TUpblock, TimeEmbedding
 from .vis import image_grid, save_animation, save_grid, show_image, show_images, to_uint8
 
