@@ -14,6 +14,6 @@ setup(
     keywords=cfg['keywords'], url=cfg['git_url'], classifiers=['Programming Language :: Python :: 3'],
     install_requires=cfg['requirements'].split(),
     extras_require={name: cfg[f'{name}_requirements'].split() for name in ('dev', 'bench', 'widgets', 'onnx')},
-    package_data={'diffu_attn': ['assets/*']},
+    package_data={'diffu_attn': ['assets/*', 'assets/emoji/*/*']},
     entry_points={'console_scripts': cfg.get('console_scripts', '').split(), 'nbdev': ['diffu_attn=diffu_attn._modidx:d']},
 )

@@ -17,8 +17,8 @@ from torch.nn import functional as F
 
 from diffu_attn.attention import MultiheadSelfAttention1D
 from diffu_attn.device import autocast
-from diffu_attn.fashion import get_fashion_dls
 from diffu_attn.features import extract_features, load_classifier
+from diffu_attn.images import get_fashion_dls
 from diffu_attn.metrics import fid
 from diffu_attn.models import CONFIGS, build_model
 from diffu_attn.noise import noisify

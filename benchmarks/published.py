@@ -13,7 +13,7 @@ import time
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 from diffu_attn.device import default_device, fast_bf16
-from diffu_attn.fashion import get_fashion_dls
+from diffu_attn.images import get_fashion_dls
 from diffu_attn.learner import Callback
 from diffu_attn.models import create_model
 from diffu_attn.pretrained import save_model

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from diffu_attn.device import autocast
 from diffu_attn.evaluate import Evaluator, evaluate
-from diffu_attn.fashion import get_fashion_dls
+from diffu_attn.images import get_fashion_dls
 from diffu_attn.pretrained import open_model
 from diffu_attn.samplers import DEFAULT_SPACING, SAMPLERS, SPACINGS
 from diffu_attn.sampling import sample

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from diffu_attn.attention import MultiheadSelfAttention1D
 from diffu_attn.callbacks import linear_decay
-from diffu_attn.fashion import get_fashion_dls
+from diffu_attn.images import get_fashion_dls
 from diffu_attn.learner import Callback, CancelEpochException
 from diffu_attn.models import CONFIGS, build_model
 from diffu_attn.noise import alpha_bar, denoisify, expand, noisify

@@ -17,7 +17,7 @@ from diffu_attn.checkpoint_files import read_checkpoint, write_checkpoint
 CHILD = """
 import hashlib, sys, torch
 from diffu_attn.checkpoint import CheckpointCB
-from diffu_attn.fashion import get_fashion_dls
+from diffu_attn.images import get_fashion_dls
 from diffu_attn.learner import Callback
 from diffu_attn.models import create_model
 from diffu_attn.training import conditional_train, preset

@@ -88,7 +88,7 @@ def drawn(model, n: int, half: bool) -> list:
 
 def train_command(args):
     from diffu_attn.callbacks import linear_decay
-    from diffu_attn.fashion import get_fashion_dls
+    from diffu_attn.images import get_fashion_dls
     from diffu_attn.optim import Muon, adamw
     from diffu_attn.training import conditional_train, eps_loss
     from peers import contender
@@ -128,7 +128,7 @@ def sample_command(args):
 def checkpoint_command(args):
     from diffu_attn.checkpoint import CheckpointCB
     from diffu_attn.checkpoint_files import checkpoints
-    from diffu_attn.fashion import get_fashion_dls
+    from diffu_attn.images import get_fashion_dls
     from diffu_attn.models import create_model
     from diffu_attn.training import PRESETS, conditional_train
     class TimedCB(CheckpointCB):

@@ -19,8 +19,9 @@ from .checkpoint import CheckpointCB, load_checkpoint
 from .data import DataLoaders, TensorBatches
 from .device import autocast, default_device
 from .evaluate import Evaluator, evaluate
-from .fashion import CLASSES, fashion_dataset, get_fashion_dls, load_fashion
+from .fashion import CLASSES, fashion_dataset, load_fashion
 from .features import extract_features, load_classifier
+from .images import get_fashion_dls, image_dls
 from .learner import (Callback, CancelBatchException, CancelEpochException, CancelFitException, Learner,
                                 TrainCB)
 from .metrics import fid, kid, plot_confusion, prdc

@@ -16,7 +16,8 @@ from .checkpoint import CheckpointCB, difference, plain
 from .checks import check_int, output_path
 from .device import autocast, fast_bf16
 from .evaluate import Evaluator, Report, evaluate
-from .fashion import CLASSES, get_fashion_dls
+from .fashion import CLASSES
+from .images import get_fashion_dls
 from .models import add_null_class, create_model, image_shape
 from .pretrained import load_model, open_model, save_model
 from .sampling import GUIDANCE, N_STEPS, guidance_scale, sample
