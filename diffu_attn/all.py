@@ -20,7 +20,7 @@ from .data import DataLoaders, TensorBatches
 from .device import autocast, default_device
 from .evaluate import Evaluator, evaluate
 from .fashion import CLASSES, fashion_dataset, load_fashion
-from .features import extract_features, load_classifier
+from .features import ImageClassifier, extract_features, load_classifier, train_classifier
 from .images import get_fashion_dls, image_dls
 from .learner import (Callback, CancelBatchException, CancelEpochException, CancelFitException, Learner,
                                 TrainCB)

@@ -159,12 +159,8 @@ class TAUnet(TUnet):
     ):
         heads = [nh or 0 for nh in per_level('attention_heads', attention_heads, len(nfs) - 1, 0)]
         check_int('attention_heads', *heads, least=0)
-        def options(level):
-            side, rest = divmod(image_size, patch * 2**level)
-            if rest and position != 'none':
-                raise ValueError(f'image_size {image_size} is not divisible by {patch * 2**level} = patch * 2**level')
-            return dict(nh=heads[level], position=position, side=side)
-        super().__init__(nfs, n_blocks, color_channels, patch=patch, image_size=image_size, options=options)
+        super().__init__(nfs, n_blocks, color_channels, patch=patch, image_size=image_size, options=lambda level: dict(
+            nh=heads[level], position=position, side=image_size // (patch * 2**level)))
         self.config.update(attention_heads=[*map(int, heads)], position=position)
 
 # %% ../nbs/05_attention.ipynb #05ce0002

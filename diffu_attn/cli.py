@@ -11,7 +11,6 @@ from pathlib import Path
 
 import torch
 
-from .fashion import CLASSES
 from .runs import eval_run, sample_run, train_run
 from .samplers import SAMPLERS
 from .sampling import GUIDANCE, N_STEPS
@@ -41,8 +40,9 @@ def device(text: str) -> str:
     return text
 
 # %% ../nbs/10_cli.ipynb #598fbf19
-DATA_HELP = ('folder of the four IDX files, or sample for the 3,000 images that come with the package; '
-             'by default wherever they are found')
+DATA_HELP = ('folder of pictures, in a subfolder for each class if there are any; or a data set on the Hugging Face '
+             'hub. By default Fashion-MNIST, wherever its files are found; a folder of them; or sample: 3,000 of its '
+             'images, which come with the package')
 
 def say(text):
     "Print, in ASCII where stdout can't have more."
@@ -79,24 +79,24 @@ def sampling(args) -> dict:
 # %% ../nbs/10_cli.ipynb #10cl0001
 def sample_command(args):
     started = time.monotonic()
-    _, c = sample_run(args.out, classes=args.classes, n=args.n, seed=args.seed, **sampling(args))
-    say(f'{len(c)} images of {len(c) // args.n} classes in {time.monotonic() - started:.1f} s: '
-        f'{Path(args.out).expanduser().resolve()}')
+    x_0, c = sample_run(args.out, classes=args.classes, n=args.n, seed=args.seed, **sampling(args))
+    of_classes = '' if c is None else f' of {len(c) // args.n} classes'
+    say(f'{len(x_0)} images{of_classes} in {time.monotonic() - started:.1f} s: {Path(args.out).expanduser().resolve()}')
 
 def add_sample(commands):
     p = add_command(commands, 'sample', sample_command, 'draw images with trained weights',
         'Draw images: each starts as noise, and the network takes it away in steps. '
         'The result is one PNG, a row for each class.')
     add_sampling(p)
-    p.add_argument('--classes', default='all', help="'all', or numbers or names with commas between; names are those "
-                   f"of the weights, {', '.join(CLASSES)} for those in the package")
-    p.add_argument('--n', type=whole, default=8, help='images of each class')
+    p.add_argument('--classes', default='all', help="'all', or numbers or names with commas between, as cat,dog; which "
+                   'there are, the weights know: a wrong one is answered with the list')
+    p.add_argument('--n', type=whole, default=8, help='images of each class, or in all where there are none')
     p.add_argument('--out', default='samples.png', help='the PNG to write, or to replace')
 
 def eval_command(args):
     started = time.monotonic()
     report = eval_run(args.out, n=args.n, seeds=range(args.seed, args.seed + args.seeds), n_real=args.images,
-                      data=args.data, **sampling(args))
+                      data=args.data, extractor=args.extractor, minutes=args.minutes, **sampling(args))
     say(f'{args.weights}: {args.sampler}, {args.steps} evaluations, guidance {report["guidance"]}, seed {args.seed}'
         f'\n{report}\n{time.monotonic() - started:.0f} s: {Path(args.out).expanduser().resolve()}')
 
@@ -109,12 +109,16 @@ def add_eval(commands):
     p.add_argument('--n', type=whole, default=1000, help='samples for each seed, at least 20')
     p.add_argument('--seeds', type=whole, default=1, help='how many, counted from --seed; metrics are means over them')
     p.add_argument('--images', type=whole, help='real images of each split to compare with; by default all')
-    p.add_argument('--data', help=DATA_HELP)
+    p.add_argument('--data', help=f'what the weights were trained on: {DATA_HELP}')
+    p.add_argument('--extractor', metavar='FILE', help='the network that judges; where there is no such file, it is '
+                   'trained on the training images. By default that of the garments, or classifier.safetensors beside '
+                   'the report')
+    p.add_argument('--minutes', type=positive, default=3, help='how long a new extractor is trained')
     p.add_argument('--out', default='eval.json', help='the JSON file to write, or to replace')
 
 # %% ../nbs/10_cli.ipynb #10cl0002
 OF_TRAIN = ('force', 'start', 'unconditional', 'label_dropout', 'epochs', 'minutes', 'batch_size', 'lr', 'seed',
-            'device', 'data')  # named as in `train_run`
+            'device', 'data', 'side', 'channels')  # named as in `train_run`
 
 def train_command(args):
     run = train_run(args.resume or args.out, args.preset, resume=bool(args.resume),
@@ -124,15 +128,16 @@ def train_command(args):
     for what in 'weights', 'samples', 'losses': say(run[what].resolve())
 
 def add_train(commands):
-    p = add_command(commands, 'train', train_command, 'train a model on Fashion-MNIST',
+    p = add_command(commands, 'train', train_command, 'train a model on pictures',
         'Train a model that predicts the noise in noised images. The loss that is printed is the mean squared error of '
-        'that prediction; 1 is a model that knows nothing, and garments can be recognized from about 0.04 on. '
+        'that prediction; 1 is a model that knows nothing, and what is shown can be recognized from about 0.04 on. '
         'Writes weights.safetensors, samples.png and losses.csv.')
     p.add_argument('--preset', choices=tuple(PRESETS), default='laptop',
                    help='test: seconds; laptop: two cores; base: two cores for an hour or more; '
                         'published: the full recipe, for a GPU')
     length = p.add_mutually_exclusive_group()
-    length.add_argument('--epochs', type=whole, help="times through the training images; by default the preset's")
+    length.add_argument('--epochs', type=whole,
+                        help="times through the training images; by default the preset's, more where they are few")
     length.add_argument('--minutes', type=positive,
                         help='train for so long instead; the learning rate falls to zero at the end of it')
     p.add_argument('--batch-size', type=whole, help="images in a step; by default the preset's")
@@ -144,6 +149,9 @@ def add_train(commands):
     place.add_argument('--resume', metavar='DIR',
                        help='folder for the results and for checkpoints; the same command goes on where it was stopped')
     p.add_argument('--data', help=DATA_HELP)
+    p.add_argument('--side', type=whole, help='of the images, which the pictures are resized to; by default that of '
+                   'the weights to go on from, else 32')
+    p.add_argument('--channels', type=whole, choices=(1, 3), help='1: grey, 3: colour; by default as the pictures are')
     p.add_argument('--start',
                    help='weights to go on from: a name that comes with the package, or a file that train wrote')
     p.add_argument('--label-dropout', type=share, default=.1,
@@ -159,8 +167,8 @@ class Parser(argparse.ArgumentParser):
 
 def parser() -> argparse.ArgumentParser:
     "The arguments of `diffu_attn`."
-    top = Parser('diffu_attn', description='Class-conditional diffusion with attention, on Fashion-MNIST.',
-                 epilog='Start with: diffu_attn sample. The notebooks explain what happens.')
+    top = Parser('diffu_attn', description='Class-conditional diffusion with attention, on garments or on pictures of '
+                 'your own.', epilog='Start with: diffu_attn sample. The notebooks explain what happens.')
     commands = top.add_subparsers(dest='command', required=True, metavar='{sample,eval,train}')
     for add in add_sample, add_eval, add_train: add(commands)
     return top
@@ -182,3 +190,4 @@ def main(
         return 128 + (stopped or signal.SIGINT)
     except (ValueError, OSError, FloatingPointError, MemoryError) as e: top.exit(2, f'diffu_attn {args.command}: {e}\n')
     return 0
+

@@ -10,10 +10,10 @@ import warnings
 
 import torch
 from fastcore.basics import patch
+from torch import nn
 
-from .checks import check_int, check_labels
-from .fashion import CLASSES
-from .features import FashionClassifier, check_images, extract_features, load_classifier
+from .checks import check_image_shape, check_int, check_labels, check_pixels
+from .features import ImageClassifier, extract_features, load_classifier
 from .metrics import confusion, cubic_within, fid, kid, memorization, nearest, prdc, radii
 from .training import eps_loss
 
@@ -31,7 +31,7 @@ def repeat_spread(
 def balanced(
     labels: torch.Tensor,  # classes of all images, integers `(m,)`
     n: int,  # how many to choose
-    n_classes: int = len(CLASSES),
+    n_classes: int,
     seed: int = 0,  # of the choice
 ) -> torch.Tensor:  # places `(n,)`; fewer where a class has fewer images than its share
     "Places of `n` images chosen at random, the classes in turn."
@@ -74,24 +74,27 @@ class Report(dict):
 class Evaluator:
     "Compares samples with real images; what belongs to the real ones is computed once, on the CPU."
     def __init__(self,
-        real: torch.Tensor,  # test images `(n, 1, 32, 32)` in [-0.5, 0.5]
-        labels: torch.Tensor,  # their classes, integers `(n,)`
-        train: torch.Tensor,  # training images `(m, 1, 32, 32)` in [-0.5, 0.5]
+        real: torch.Tensor,  # test images `(n, c, h, w)` in [-0.5, 0.5]
+        labels: torch.Tensor,  # their classes, integers `(n,)`; zeros without classes
+        train: torch.Tensor,  # training images `(m, c, h, w)` in [-0.5, 0.5]
         train_labels: torch.Tensor,  # their classes, integers `(m,)`
-        classifier: FashionClassifier = None,  # the extractor; by default the one that comes with the package
+        classifier: nn.Module = None,  # the extractor, as of `extract_features`; by default that of the garments
         k: int = 5,  # neighbors for precision, recall, density and coverage
     ):
         real, labels, train, train_labels = (v.cpu() for v in (real, labels, train, train_labels))
-        for x in (real, train): check_images(x)
-        check_labels(labels, len(real), len(CLASSES))
-        check_labels(train_labels, len(train), len(CLASSES))
         self.classifier, self.k, self.n_real = classifier or load_classifier(), k, len(real)
+        known = self.classifier.config['n_classes'] if isinstance(self.classifier, ImageClassifier) else None
+        for x, y in (real, labels), (train, train_labels):
+            check_image_shape(x)
+            check_pixels(x)
+            check_labels(y, len(x), known)
+        self.n_classes = known or 1 + max(labels.max().item(), train_labels.max().item())
         self.train, self.train_labels, self.references = train, train_labels, {}  # by number of images
         self.features, predicted = extract_features(self.classifier, real)
         self.radii, self.within = radii(self.features, k), cubic_within(self.features)
         self.held_out = nearest(real, train)[0][:, 0]
-        self.real_only = dict(accuracy=(predicted == labels).float().mean().item(),
-                              **memorization(self.held_out, self.held_out))
+        right = {} if predicted is None else dict(accuracy=(predicted == labels).float().mean().item())
+        self.real_only = dict(right, **memorization(self.held_out, self.held_out))
 
     def distribution(self, features: torch.Tensor) -> dict:
         "The metrics that compare distributions, of samples with these features `(n, d)`."
@@ -101,41 +104,48 @@ class Evaluator:
     def reference(self, n: int) -> dict:
         "The metrics of `n` real images, the classes in turn (of a class all training images, where there are fewer)."
         if n not in self.references:
-            images = self.train[balanced(self.train_labels, n)]
+            images = self.train[balanced(self.train_labels, n, self.n_classes)]
             self.references[n] = self.distribution(extract_features(self.classifier, images)[0]) | self.real_only
         return self.references[n]
+
 
 # %% ../nbs/09a_evaluate.ipynb #09ca0001
 @patch
 def __call__(self: Evaluator,
-    images: torch.Tensor,  # samples `(n, 1, 32, 32)` in [-0.5, 0.5], n at least 2 k and 20
-    labels: torch.Tensor,  # the classes that were asked for, integers `(n,)`
+    images: torch.Tensor,  # samples `(n, c, h, w)` in [-0.5, 0.5], n at least 2 k and 20
+    labels: torch.Tensor,  # the classes that were asked for, integers `(n,)`; zeros without classes
 ) -> Report:  # n, n_real, n_train, extractor, figures, spread, floor, few, by_class (accuracies), confusion
     """Compare samples, wherever they lie: `figures` are their metrics, `floor` the reference, `spread` how far another
-    seed may move a metric. Raises `ValueError` before any compute, warns where images are too few for a metric."""
+    seed may move a metric. Raises `ValueError` before any compute, warns where images are too few for a metric. With
+    an extractor that predicts no classes there is no accuracy, and by_class and confusion are empty."""
     images, labels = images.cpu(), labels.cpu()
-    check_images(images)
-    check_labels(labels, n := len(images), len(CLASSES))
+    if images.shape[1:] != (shape := self.train.shape[1:]):
+        raise ValueError(f'samples must be (n, {", ".join(map(str, shape))}), as the real images are, got '
+                         f'{tuple(images.shape)}')
+    check_pixels(images)
+    check_labels(labels, n := len(images), self.n_classes)
     check_int('n', n, least=2 * max(GROUPS, self.k))
     least = min(n, self.n_real)
-    if few := too_few(least, self.features.shape[1]): warnings.warn(few_text(few, least), stacklevel=2)
+    few = {name: v for name, v in too_few(least, self.features.shape[1]).items() if name in self.reference(n)}
+    if few: warnings.warn(few_text(few, least), stacklevel=2)
     features, predicted = extract_features(self.classifier, images)
-    right, distances = (predicted == labels).float(), nearest(images, self.train)[0][:, 0]
+    distances = nearest(images, self.train)[0][:, 0]
     def metrics(pick):
-        return dict(self.distribution(features[pick]), accuracy=right[pick].mean().item(),
-                    **memorization(distances[pick], self.held_out))
+        right = {} if predicted is None else dict(accuracy=(predicted == labels)[pick].float().mean().item())
+        return dict(self.distribution(features[pick]), **right, **memorization(distances[pick], self.held_out))
     group = torch.randperm(n, generator=torch.Generator().manual_seed(0)) % GROUPS
     figures, without = metrics(group >= 0), [metrics(group != g) for g in range(GROUPS)]
-    counts = confusion(labels, predicted)
+    counts = torch.zeros(0, 0) if predicted is None else confusion(labels, predicted, self.n_classes)
     return Report(n=n, n_real=self.n_real, n_train=len(self.train),
                   extractor=getattr(self.classifier, 'name', type(self.classifier).__name__), figures=figures,
                   spread={name: repeat_spread([w[name] for w in without]) for name in figures},
                   floor=self.reference(n), few=few, confusion=counts.tolist(),
                   by_class=(counts.diag() / counts.sum(1).clamp_min(1)).tolist())
 
+
 # %% ../nbs/09a_evaluate.ipynb #e3e5ada9
 def evaluate(
-    draw,  # `draw(c, generator)` gives an image `(1, 32, 32)` in [-0.5, 0.5] for each class in `c`: `(b, 1, 32, 32)`
+    draw,  # `draw(c, generator)` gives an image in [-0.5, 0.5] for each class in `c`: `(b, c, h, w)`
     evaluator: Evaluator,  # with the real images
     n: int = 10_000,  # samples for each seed
     seeds: tuple = (0,),  # of the draws
@@ -149,7 +159,7 @@ def evaluate(
     seeds = [int(seed) for seed in seeds]
     if not seeds: raise ValueError(f'at least one seed is needed, got {seeds}')
     if (model is None) != (valid is None): raise ValueError('the eps-loss needs both model and valid, or neither')
-    labels, runs = torch.arange(n) % len(CLASSES), []
+    labels, runs = torch.arange(n) % evaluator.n_classes, []
     for seed in seeds:
         generator = torch.Generator().manual_seed(seed)
         runs.append(evaluator(torch.cat([draw(c, generator).cpu() for c in labels.split(bs)]), labels))

@@ -17,7 +17,7 @@ from PIL import Image, ImageOps
 from torch.utils.data import DataLoader
 
 from .checks import check_int
-from .data import DataLoaders, TensorBatches, cut_and_flip, resize
+from .data import DataLoaders, TensorBatches, cut_and_flip, n_images, resize
 from .fashion import CLASSES, FILES, ask_hub, is_offline, load_fashion
 from .vis import progress_bar
 
@@ -389,7 +389,7 @@ def image_dls(
     if need <= memory_gb * 1e9: loaders, channels = in_memory(chosen, bs, side, channels, crop, flip)
     else: loaders, channels = in_workers(chosen, bs, side, channels or 3, crop, flip, workers)
     where = Path(source).name if isinstance(source, (str, Path)) else type(source).__name__
-    counts = [len(getattr(loader, 'images', getattr(loader, 'dataset', None))) for loader in loaders]
+    counts = list(map(n_images, loaders))
     about = f'{where}: {counts[0]:,} training images, {counts[1]:,} to evaluate on ({how})'
     return DataLoaders(*loaders, shape=(channels, side, side), class_names=names, about=about)
 

@@ -114,7 +114,7 @@ def prdc(
 def confusion(
     labels: torch.Tensor,  # what was asked for, integers `(n,)`
     predicted: torch.Tensor,  # what the classifier predicts, integers `(n,)`
-    n_classes: int = 10,  # both are 0 to n_classes - 1
+    n_classes: int,  # both are 0 to n_classes - 1
 ) -> torch.Tensor:  # counts `(n_classes, n_classes)`, row: asked for, column: predicted
     "Confusion matrix; raises `ValueError` for labels of another length, type or range."
     check_labels(labels, len(predicted), n_classes)

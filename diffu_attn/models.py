@@ -24,6 +24,7 @@ class Preconditioned(nn.Module):
         sigma_data: float = 0.4,  # root mean square of the pixels; 0.40 for Fashion-MNIST in [-0.5, 0.5]
     ):
         super().__init__()
+        if not sigma_data > 0: raise ValueError(f'sigma_data must be more than 0, got {sigma_data}')
         self.net, self.sigma_data = net, sigma_data
 
     @property
@@ -73,14 +74,15 @@ def create_model(
     class_names: list = None,  # with classes: what they are called
     position: str = 'none',  # kind of attention, one of POSITIONS
     image_size: int = 32,  # side of the images
+    sigma_data: float = None,  # root mean square of the pixels, for `Preconditioned`; by default that of Fashion-MNIST
 ) -> nn.Module:  # predicts ε: `model(x, t)`, or `model(x, t, c)` with classes
     "A new network of a named size; raises `ValueError` for a name or a combination that there isn't."
     if name not in CONFIGS: raise ValueError(f'no model named {name!r}; there are {", ".join(CONFIGS)}')
     if n_classes is None and (null_class or class_names is not None):
         raise ValueError('a null class or names need classes beside them: n_classes is None')
     classes = {} if n_classes is None else dict(n_classes=n_classes, null_class=null_class, class_names=class_names)
-    return build_model(dict(CONFIGS[name], color_channels=color_channels, position=position, image_size=image_size,
-                            **classes))
+    config = dict(CONFIGS[name], color_channels=color_channels, position=position, image_size=image_size, **classes)
+    return build_model(config if sigma_data is None else dict(config, sigma_data=sigma_data))
 
 # %% ../nbs/05b_models.ipynb #a6f78be6
 def add_null_class(

@@ -17,8 +17,10 @@ from .checks import check_int, output_path
 from .device import autocast, fast_bf16
 from .evaluate import Evaluator, Report, evaluate
 from .fashion import CLASSES
-from .images import get_fashion_dls
-from .models import add_null_class, create_model, image_shape
+from .data import TensorBatches, n_images, root_mean_square
+from .features import build_classifier, load_classifier, train_classifier
+from .images import get_fashion_dls, image_dls, is_fashion
+from .models import CONFIGS, add_null_class, create_model, image_shape
 from .pretrained import load_model, open_model, save_model
 from .sampling import GUIDANCE, N_STEPS, guidance_scale, sample
 from .training import conditional_train, eps_loss, preset, train
@@ -69,26 +71,57 @@ def sample_run(
     weights: str = 'fashion-small',  # a name that comes with the package, or a file of `save_model`
     *,
     classes='all',  # 'all'; or numbers and names of its classes, as a list or as a text with commas between
-    n: int = 8,  # images of each class
+    n: int = 8,  # images of each class, or in all, where there are no classes
     sampler: str = 'dpmpp_2m',  # one of SAMPLERS
     n_steps: int = N_STEPS,  # network evaluations for an image
     guidance: float = None,  # how much the class is exaggerated: 1 is not at all; by default GUIDANCE where it can be
     seed: int = 0,  # the same seed draws the same images
     device='cpu',  # where to compute
-) -> tuple:  # (images `(n * classes, c, h, w)` in [-0.5, 0.5], their class numbers)
+) -> tuple:  # (images `(n * classes, c, h, w)` in [-0.5, 0.5], their class numbers, or None)
     """Draw images of each class and write them as one PNG, a row for each class, with its name.
 
     Raises `ValueError` for weights, classes or a path that can't be, `FileNotFoundError` where there is no folder."""
     path = output_path(path, '.png')
     check_int('n', n)
     model = open_model(weights, device)
-    names = class_names(model)
-    if names is None: raise ValueError(f'{weights} knows no classes; sample it with ddpm in a notebook')
-    picked = pick_classes(classes, names)
-    c = torch.tensor(picked).repeat_interleave(n)
-    x_0 = generate(model, c, torch.Generator().manual_seed(seed), sampler=sampler, n_steps=n_steps, guidance=guidance)
-    save_grid(x_0, path, ncols=n, row_names=[names[i] for i in picked])
+    names, c, rows = class_names(model), None, None
+    if names is None and classes != 'all':
+        raise ValueError(f'{weights} knows no classes, so none can be chosen: {classes}')
+    if names is not None:
+        picked = pick_classes(classes, names)
+        c, rows = torch.tensor(picked).repeat_interleave(n), [names[i] for i in picked]
+    x_0 = generate(model, c, torch.Generator().manual_seed(seed), b=n, sampler=sampler, n_steps=n_steps,
+                   guidance=guidance)
+    save_grid(x_0, path, ncols=n if rows else None, row_names=rows)
     return x_0, c
+
+
+# %% ../nbs/35_runs.ipynb #35ru0030
+def open_data(data, bs: int, side: int, channels: int, n: int):
+    "What `data` names, as batches: Fashion-MNIST, or any pictures."
+    if is_fashion(data) and channels in (None, 1): return get_fashion_dls(bs, path=data, n=n, side=side)
+    return image_dls(data, bs, side=side, channels=channels, n=n)
+
+def check_data(model, dls, weights: str, unconditional: bool):
+    "Raise `ValueError` unless `dls` show what `model` draws: images of the same shape and, if any, the same classes."
+    if image_shape(model) != dls.shape:
+        raise ValueError(f'{weights} draws images of {image_shape(model)}, these are {dls.shape}: (channels, h, w)')
+    names, shown = class_names(model), None if unconditional else dls.class_names
+    if names != shown:
+        raise ValueError(f'{weights} knows {", ".join(names or ["no classes"])}; the images have '
+                         f'{", ".join(shown or ["no classes"])}' + ' that count' * unconditional)
+
+def judge_of(path: Path, dls, minutes: float, device):
+    "The classifier in a file, or a new one of `dls`, written there; raises `ValueError` where it knows other classes."
+    if path.is_file():
+        judge = load_classifier(path)
+        if judge.card.get('class_names') != dls.class_names or judge.shape != dls.shape:
+            raise ValueError(f'{path} was trained on other images: {judge.card.get("data")}, {judge.shape}')
+        return judge
+    judge = train_classifier(dls, minutes, device=device)
+    save_model(judge, path, card=judge.card, build=build_classifier)
+    return load_classifier(path)
+
 
 # %% ../nbs/35_runs.ipynb #35ru0017
 def eval_run(
@@ -98,41 +131,49 @@ def eval_run(
     n: int = 1000,  # samples for each seed, at least 20
     seeds: tuple = (0,),  # of the samples; the metrics are means over them
     n_real: int = None,  # real images of each split to compare with; by default all
-    data: str = None,  # folder of the four IDX files, or 'sample'; by default wherever they are found
+    data: str = None,  # what the model was trained on, as in `train_run`
+    extractor=None,  # judges: a network as `extract_features` takes it; or a file of one, made where there is none
+    minutes: float = 3.,  # how long a new extractor is trained
     sampler: str = 'dpmpp_2m',  # one of SAMPLERS
     n_steps: int = N_STEPS,  # network evaluations for an image
     guidance: float = None,  # how much the class is exaggerated: 1 is not at all; by default GUIDANCE where it can be
     device='cpu',  # where to compute
 ) -> Report:  # as of `evaluate`; also weights, sampler, steps, guidance, bf16
-    "Draw samples, and compare them with the test images."
+    """Draw samples, and compare them with the test images. The extractor of garments comes with the package; that of
+    other pictures is by default `classifier.safetensors` beside the report."""
     path = output_path(path, '.json')
     check_int('n', n, least=20)
     model = open_model(weights, device)
-    if (class_names(model), image_shape(model)) != (list(CLASSES), (1, 32, 32)):
-        names, shape = class_names(model) or ['no classes'], 'x'.join(map(str, image_shape(model)))
-        raise ValueError(f'{weights} draws {", ".join(names)}, as {shape}; only models of the {len(CLASSES)} garments, '
-                         'as 1x32x32, can be judged')
-    guidance = guidance_scale(model, guidance)
-    dls = get_fashion_dls(250, path=data, n=n_real)
-    evaluator = Evaluator(dls.valid.images / 255 - .5, dls.valid.labels, dls.train.images / 255 - .5,
-                          dls.train.labels)
+    guidance, (channels, side, _) = guidance_scale(model, guidance), image_shape(model)
+    dls, names = open_data(data, 250, side, channels, n_real), class_names(model)
+    check_data(model, dls, weights, unconditional=names is None)
+    if not isinstance(dls.train, TensorBatches): raise ValueError('too many images to compare with: give n_real')
+    if extractor is None and not (is_fashion(data) and dls.shape == (1, 32, 32)):
+        extractor = path.with_name('classifier.safetensors')
+    if isinstance(extractor, (str, Path)): extractor = judge_of(Path(extractor).expanduser(), dls, minutes, device)
     options = dict(sampler=sampler, n_steps=n_steps, guidance=guidance)
-    report = evaluate(lambda c, generator: generate(model, c, generator, **options), evaluator, n, seeds,
-                      model=model, valid=dls.valid)
+    def draw(c, generator): return generate(model, None if names is None else c, generator, b=len(c), **options)
+    evaluator = Evaluator(dls.valid.images / 255 - .5, dls.valid.labels, dls.train.images / 255 - .5,
+                          dls.train.labels, extractor)
+    report = evaluate(draw, evaluator, n, seeds, model=model, valid=dls.valid)
+    if names is None:                                                            # no class was asked for
+        for part in *report['by_seed'], *(report[k] for k in ('figures', 'spread', 'floor', 'few')): part.pop('accuracy', 0)
+        report.update(by_class=[], confusion=[])
     report.update(weights=str(weights), sampler=sampler, steps=int(n_steps), guidance=float(guidance),
                   bf16=fast_bf16(device))
     path.write_text(json.dumps(report, indent=1))
     return report
 
+
 # %% ../nbs/35_runs.ipynb #35ru0022
-def first_model(name: str, start: str, unconditional: bool, label_dropout: float):
-    "The network to train: a new one of `CONFIGS`, or the one of `start`."
-    n = None if unconditional else len(CLASSES)
-    model = open_model(start) if start else create_model(name, n, class_names=None if unconditional else CLASSES)
-    if (has := model.config.get('n_classes')) != n:
-        raise ValueError(f'{start} knows {has or "no"} classes; unconditional must be given where it knows none, and '
-                         'only there')
-    if label_dropout and not unconditional: add_null_class(model)
+def first_model(name: str, start, unconditional: bool, label_dropout: float, dls, of_fashion: bool):
+    "The network to train: `start`, or a new one of `CONFIGS` for the images in `dls`."
+    names, (channels, side, _) = None if unconditional else dls.class_names, dls.shape
+    if start is not None: check_data(start, dls, 'start', unconditional)
+    scale = None if of_fashion or 'sigma_data' not in CONFIGS[name] else round(root_mean_square(dls.valid), 3)
+    model = start if start is not None else create_model(
+        name, names and len(names), channels, class_names=names, image_size=side, sigma_data=scale)
+    if label_dropout and names: add_null_class(model)
     return model
 
 def card_of(model, start: str, dls, losses: LossFileCB, recipe: str, minutes: float) -> dict:
@@ -140,9 +181,8 @@ def card_of(model, start: str, dls, losses: LossFileCB, recipe: str, minutes: fl
     earlier = getattr(model, 'card', {})
     history = earlier.get('history', [])
     if start: recipe = f'{earlier.get("recipe", start)}; then {recipe}'
-    return dict(data=f'Fashion-MNIST, {len(dls.train.images):,} training images', recipe=recipe,
-                minutes=round(minutes + earlier.get('minutes', 0), 1),
-                eps_loss=eps_loss(model, dls.valid), n=len(dls.valid.images),
+    return dict(data=dls.about, recipe=recipe, minutes=round(minutes + earlier.get('minutes', 0), 1),
+                eps_loss=eps_loss(model, dls.valid), n=n_images(dls.valid),
                 history=[*history, *({**row, 'epoch': row['epoch'] + len(history) // 2} for row in losses.history)])
 
 def of_run(files: dict, run: dict) -> dict:  # `files`
@@ -150,6 +190,23 @@ def of_run(files: dict, run: dict) -> dict:  # `files`
     if off := difference(load_model(files['weights']).card.get('run', run), run):
         raise ValueError(f'{files["weights"]} comes from another run: {off}')
     return files
+
+
+# %% ../nbs/35_runs.ipynb #35ru0031
+def as_many_images(sizes: dict, dls) -> int:
+    "In how many epochs a preset sees as many of these images as it sees garments; never fewer than its own."
+    return max(sizes['epochs'], round(sizes['epochs'] * (sizes['n'] or 60_000) / n_images(dls.train)))
+
+def results(model, files: dict, card: dict, seed: int, minutes: float) -> dict:
+    "Write weights and samples, of up to ten classes; the weights last: they say that the run has ended."
+    trained = save_model(model, files['weights'].with_name('trained.safetensors'), dtype=torch.float16, card=card)
+    names = class_names(model)
+    c = None if names is None else torch.arange(len(names))[:10].repeat_interleave(8)
+    x_0 = generate(model, c, torch.Generator().manual_seed(seed))
+    save_grid(x_0, files['samples'], ncols=8, row_names=names and names[:10])
+    trained.replace(files['weights'])
+    return dict(files, eps_loss=card['eps_loss'], n=card['n'], minutes=minutes)
+
 
 # %% ../nbs/35_runs.ipynb #35ru0024
 def train_run(
@@ -159,52 +216,51 @@ def train_run(
     resume: bool = False,  # keep checkpoints in `folder`, and go on where the same call was stopped?
     force: bool = False,  # replace the results of an earlier run in `folder`?
     start: str = None,  # weights to go on from: a name that comes with the package, or a file of `save_model`
-    unconditional: bool = False,  # a model that knows no classes?
+    unconditional: bool = False,  # a model that knows no classes, though the images have some?
     label_dropout: float = .1,  # share of the labels withheld in training, for guidance; 0: no null class
-    epochs: int = None,  # times through the training images
+    epochs: int = None,  # times through the training images; few images are gone through more often
     minutes: float = None,  # train for so long instead
     batch_size: int = None,  # images in a step
     lr: float = None,  # highest learning rate
     seed: int = 0,  # of weights, order, times and noise
     device=None,  # where to train; by default a GPU where there is one
-    data: str = None,  # folder of the four IDX files, or 'sample'; by default wherever they are found
+    data: str = None,  # a folder of pictures, or another source of `image_dls`; by default Fashion-MNIST
+    side: int = None,  # of the images; by default that of `start`, else 32
+    channels: int = None,  # 1 or 3; by default those of `start`, else of the pictures
 ) -> dict:  # paths `weights`, `samples`, `losses`; and, unless the run had ended before, `eps_loss`, `n`, `minutes`
-    """Train a model on Fashion-MNIST; raises `ValueError` where there are results of another run.
+    """Train a model; raises `ValueError` where there are results of another run, or `start` draws something else.
 
     Should an error end it while samples are drawn, the weights are in `trained.safetensors`."""
     if force and resume: raise ValueError('force starts anew and resume goes on: give one of them')
     check_int('seed', seed, least=0)
+    for name, v in dict(epochs=epochs, batch_size=batch_size).items(): check_int(name, 1 if v is None else v)
     sizes, seed, started = preset(preset_name), int(seed), time.monotonic()
-    if epochs is None: epochs = sizes['epochs']
-    if batch_size is None: batch_size = sizes['bs']
-    if lr is None: lr = sizes['lr' if unconditional else 'conditional_lr']
-    check_int('epochs', epochs)
-    check_int('batch_size', batch_size)
-    torch.manual_seed(seed)
-    model = first_model(sizes['model'], start, unconditional, label_dropout)
-    about = dict(preset=preset_name, seed=seed, start=start, label_dropout=label_dropout, unconditional=unconditional,
-                 minutes=minutes, batch_size=batch_size, data=data)
-    run, folder = plain(dict(about, epochs=epochs, lr=lr)), Path(folder).expanduser()
-    folder.mkdir(parents=True, exist_ok=True)
+    folder, batch_size = Path(folder).expanduser(), batch_size or sizes['bs']
     files = dict(weights=folder / 'weights.safetensors', samples=folder / 'samples.png', losses=folder / 'losses.csv')
-    if files['weights'].exists() and resume: return of_run(files, run)
-    if files['weights'].exists() and not force:
+    if files['weights'].exists() and not (force or resume):
         raise ValueError(f'{files["weights"]} is there already; name another folder, or replace it with force')
+    begun = open_model(start) if start else None
+    if begun is not None: channels, side = channels or image_shape(begun)[0], side or image_shape(begun)[1]
+    folder.mkdir(parents=True, exist_ok=True)
     files['losses'].open('a').close()                                            # can the folder be written to?
 
-    dls = get_fashion_dls(batch_size, path=data, n=sizes['n'])
+    dls = open_data(data, batch_size, side or 32, channels, sizes['n'])
+    unconditional = unconditional or not dls.class_names
+    torch.manual_seed(seed)
+    model = first_model(sizes['model'], begun, unconditional, label_dropout, dls, is_fashion(data))
+    if lr is None: lr = sizes['lr' if unconditional else 'conditional_lr']
+    if epochs is None: epochs = sizes['epochs'] if is_fashion(data) else as_many_images(sizes, dls)
+    about = dict(preset=preset_name, seed=seed, start=start, label_dropout=label_dropout, unconditional=unconditional,
+                 minutes=minutes, batch_size=batch_size, data=data, side=side, channels=channels)
+    run = plain(dict(about, epochs=epochs, lr=lr))
+    if files['weights'].exists() and resume: return of_run(files, run)
+
     cbs, options = [LossFileCB(files['losses'])], dict(sizes['recipe'], minutes=minutes, device=device)
     if resume: cbs.append(CheckpointCB(folder / 'checkpoints', about=about))
     if not unconditional: options['label_dropout'] = label_dropout
     (train if unconditional else conditional_train)(model, dls, lr, epochs, cbs, **options)
     taken = (cbs[1].seconds if resume else time.monotonic() - started) / 60
-
-    recipe = f'preset {preset_name}, {cbs[0].images:,} images seen, batch {dls.train.bs}, lr {lr}, seed {seed}'
+    recipe = f'preset {preset_name}, {cbs[0].images:,} images seen, batch {batch_size}, lr {lr}, seed {seed}'
     if not unconditional: recipe += f', label dropout {label_dropout}'
-    card = dict(card_of(model, start, dls, cbs[0], recipe, taken), run=run)
-    trained = save_model(model, folder / 'trained.safetensors', dtype=torch.float16, card=card)
-    c = None if unconditional else torch.arange(len(CLASSES)).repeat_interleave(8)
-    x_0 = generate(model, c, torch.Generator().manual_seed(seed))
-    save_grid(x_0, files['samples'], ncols=8, row_names=class_names(model))
-    trained.replace(files['weights'])                                            # last: it says that the run has ended
-    return dict(files, eps_loss=card['eps_loss'], n=card['n'], minutes=taken)
+    return results(model, files, dict(card_of(model, start, dls, cbs[0], recipe, taken), run=run), seed, taken)
+

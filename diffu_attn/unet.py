@@ -184,8 +184,13 @@ class TUnet(nn.Module):
         sizes = {k: int(v) for k, v in sizes.items()}                            # not numpy's: JSON holds it
         self.config = dict(nfs=[*map(int, nfs)], n_blocks=[*map(int, n_blocks)], **sizes)
         self.color_channels, self.patch, self.divisor = color_channels, patch, patch * 2**L
-        options = [options(level) for level in range(L + 1)]
         t_embed, folded = 4 * nfs[0], color_channels * patch**2
+        if image_size % self.divisor:
+            raise ValueError(f'image_size {image_size} is not divisible by {self.divisor} = patch * 2**levels')
+        if folded > nfs[0]:
+            raise ValueError(f'patch={patch} folds {folded} numbers into each place, too many for nfs[0]={nfs[0]} '
+                             'channels')
+        options = [options(level) for level in range(L + 1)]
         self.time = TimeEmbedding(t_embed)
         self.stem = nn.Conv2d(folded, nfs[0], 3, padding=1)
         self.downs = nn.ModuleList(self.downblock(t_embed, nfs[i], nfs[i+1], n_layers=n_blocks[i], **options[i])
