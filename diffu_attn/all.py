@@ -31,7 +31,7 @@ from .optim import Muon, adamw
 from .position import POSITIONS, AbsoluteAttention, RelativeAttention, RotaryAttention
 from .pretrained import export_onnx, load_model, load_pretrained, open_model, pretrained_names, save_model
 from .progress import ProgressCB
-from .runs import eval_run, sample_run, train_run
+from .runs import eval_run, model_for, sample_run, train_run
 from .samplers import (DEFAULT_SPACING, SAMPLERS, SPACING, SPACINGS, sigma_of, sigma_to_t, t_to_sigma,
                                  time_grid, time_of)
 from .sampling import Denoiser, conditional_ddpm, ddpm, sample

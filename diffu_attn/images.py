@@ -196,17 +196,19 @@ def say_left_out(bad: list, most: int = 20):
 
 def read_all(pictures, picks: list, side: int, channels: int = None) -> tuple:
     "(bytes `(m, c, side, side)`, which of `picks` they are): all that can be read; c is 1 where all are grey."
+    images = torch.empty(len(picks), channels or 3, side, side, dtype=torch.uint8)
+    def read(k: int):
+        if isinstance(found := try_bytes(pictures, picks[k], side, channels), str): return found
+        images[k] = found                                                        # a grey one fills all channels
+        return len(found)
     with ThreadPoolExecutor(os.cpu_count() if isinstance(pictures, Files) else 1) as pool:  # PIL lets others compute
-        read = pool.map(lambda i: try_bytes(pictures, i, side, channels), picks)
-        found = list(progress_bar(read, len(picks)))
+        found = list(progress_bar(pool.map(read, range(len(picks))), len(picks)))
     bad = [(pictures.name(i), why) for i, why in zip(picks, found) if isinstance(why, str)]
     if len(bad) == len(picks): raise ValueError(f'none of the pictures can be read; {bad[0][0]}: {bad[0][1]}')
     say_left_out(bad)
-    kept = [k for k, v in enumerate(found) if not isinstance(v, str)]
-    c = max(len(found[k]) for k in kept)
-    images = torch.empty(len(kept), c, side, side, dtype=torch.uint8)
-    for image, k in zip(images, kept): image.copy_(found[k])                     # a grey one fills all channels
-    return images, torch.tensor(kept)
+    kept = torch.tensor([k for k, v in enumerate(found) if not isinstance(v, str)])
+    images = images[kept] if bad else images
+    return images if max(found[k] for k in kept) == images.shape[1] else images[:, :1].clone(), kept
 
 class Reader(torch.utils.data.Dataset):
     "For workers: `(bytes, label)` by number. The next picture stands in for one that can't be read."
