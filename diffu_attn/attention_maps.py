@@ -153,7 +153,7 @@ def show_attention(
         for ax in line:
             show_image(image, ax)
             box = (column * w / side - .5, row * h / side - .5), w / side, h / side
-            ax.add_patch(plt.Rectangle(*box, fill=False, edgecolor='white', linewidth=1.2))
+            ax.add_patch(plt.Rectangle(*box, fill=False, edgecolor='deepskyblue', linewidth=1.2))
         for head, ax in enumerate(line[1:]):
             share = maps[head, row * side + column].view(side, side)
             ax.imshow(share.numpy(), cmap='magma', alpha=.75, extent=(-.5, w - .5, h - .5, -.5), vmin=0)

@@ -391,6 +391,7 @@ def image_dls(
     if need <= memory_gb * 1e9: loaders, channels = in_memory(chosen, bs, side, channels, crop, flip)
     else: loaders, channels = in_workers(chosen, bs, side, channels or 3, crop, flip, workers)
     where = Path(source).name if isinstance(source, (str, Path)) else type(source).__name__
+    if isinstance(source, (tuple, list, torch.Tensor, np.ndarray)): where = 'tensors'
     counts = list(map(n_images, loaders))
     about = f'{where}: {counts[0]:,} training images, {counts[1]:,} to evaluate on ({how})'
     return DataLoaders(*loaders, shape=(channels, side, side), class_names=names, about=about)
