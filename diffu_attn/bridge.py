@@ -23,7 +23,7 @@ from .sampling import Denoiser
 def log_levels(
     scheduler,  # of diffusers, with `alphas_cumprod`
 ) -> torch.Tensor:  # log σ' of each of its timesteps, rising, float64, on the CPU
-    "The noise levels of a discrete-time scheduler for images in [-1, 1]; raises `ValueError` for one without, or others."
+    "The noise levels of a scheduler for images in [-1, 1]; raises `ValueError` where they aren't discrete and finite."
     name = type(scheduler).__name__
     if (ab := getattr(scheduler, 'alphas_cumprod', None)) is None:
         raise ValueError(f'a {name} has no alphas_cumprod: only schedulers with discrete noise levels can be used')
@@ -70,8 +70,9 @@ class ToDiffusers(nn.Module):
                              f'{config.clip_sample_range}')
         self.model, self.levels, self.guidance = model, log_levels(scheduler), guidance
         self.c = None if c is None else torch.as_tensor(c)
-        if c is not None: check_condition(model, self.c, len(self.c))
-        Denoiser(model, self.c, guidance)                                        # can it be guided?
+        if c is not None:
+            check_condition(model, self.c, len(self.c))
+            Denoiser(model, self.c, guidance)                                    # can it be guided?
         channels, side, _ = image_shape(model)
         self.config = SimpleNamespace(in_channels=channels, out_channels=channels, sample_size=side)
 

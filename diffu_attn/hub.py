@@ -32,9 +32,9 @@ def card_data(name: str, card: dict, license: str, datasets: list, tags: list):
     "The head of a model card, as `ModelCardData`."
     from huggingface_hub import EvalResult, ModelCardData
     datasets, (metrics, drawn) = list(datasets), metrics_of(card)
-    about = dict(task_type=TASK, dataset_type=(datasets or ['custom'])[0], dataset_name=card.get('data') or 'not stated')
-    results = [EvalResult(metric_type=k, metric_value=v, metric_args=None if k == 'eps_loss' else drawn or None, **about)
-               for k, v in metrics.items()]
+    about = dict(task_type=TASK, dataset_type=(datasets or ['custom'])[0], dataset_name=card.get('data', 'not stated'))
+    results = [EvalResult(metric_type=k, metric_value=v, **about,
+                          metric_args=drawn if drawn and k in card['samples'] else None) for k, v in metrics.items()]
     return ModelCardData(license=license, library_name='diffu_attn', pipeline_tag=TASK, datasets=datasets or None,
                          tags=['diffusion', 'attention', 'diffu_attn', *tags], model_name=name,
                          eval_results=results or None)
@@ -43,11 +43,11 @@ def card_data(name: str, card: dict, license: str, datasets: list, tags: list):
 def card_text(name: str, model, card: dict, picture: str) -> str:
     "The body of a model card, in Markdown."
     config, (metrics, drawn) = model.config, metrics_of(card)
-    labels = 'torch.arange(8) % ' + str(config['n_classes']) if is_conditional(model) and 'n_classes' in config else None
+    labels = f'torch.arange(8) % {config["n_classes"]}' if config.get('n_classes') else None
     sz = '' if labels else f', sz=(8, {config.get("color_channels", 1)}, *2 * [{config.get("image_size", 32)}])'
     lines = [f'# {name}', f'A {"conditional" if is_conditional(model) else "unconditional"} diffusion model of '
-             f'{sum(p.numel() for p in model.parameters()):,} parameters, which predicts the noise in an image: a network '
-             'of [diffu_attn](https://github.com/diffu-attn/diffu_attn).']
+             f'{sum(p.numel() for p in model.parameters()):,} parameters, which predicts the noise in an image: a '
+             'network of [diffu_attn](https://github.com/diffu-attn/diffu_attn).']
     if picture: lines.append(f'![Images that it has drawn]({picture})')
     lines += ['## Use', '```python\nimport torch\nfrom diffu_attn.hub import from_pretrained\n'
               'from diffu_attn.sampling import sample\nfrom diffu_attn.vis import show_images\n\n'

@@ -96,35 +96,42 @@ class TrackerCB(Callback):
         try: yield
         finally: set_random_state(state, learn.dls.train)
 
-    def log(self, values: dict):
-        for tracker in self.trackers: tracker.log(values, step=self.step)
-
-    def after_step(self, learn):
-        self.step += 1
-        if not self.trackers: return
-        self.unread.append(learn.loss.detach())
-        if self.step % self.log_every == 0: self.read(learn)
-
-    def read(self, learn):
-        "Log the mean of the losses that have come since the last time."
-        losses, self.unread = self.unread, []
-        if losses: self.log({'train/loss': torch.stack(losses).mean().item(), 'train/lr': learn.opt.param_groups[0]['lr']})
-
-    def cleanup_epoch(self, learn):
-        if not self.trackers: return
-        self.read(learn)
-        for row in learn.history[self.shown:]: self.log({f'epoch/{row["train"]}': row['loss'], 'epoch': row['epoch']})
-        self.shown = len(learn.history)
-        last = not learn.training or not learn.evaluates                         # of this epoch's two halves
-        if self.every is None or not last or learn.error not in (None, CancelFitException): return
-        if (learn.epoch + 1) % self.every == 0 or learn.epoch + 1 == learn.n_epochs: self.log_samples(learn)
-
     def cleanup_fit(self, learn):
         with contextlib.ExitStack() as stack:                                    # one that fails doesn't keep another
             for tracker in self.trackers: stack.callback(tracker.finish)
         self.trackers, self.unread = (), ()
 
 # %% ../nbs/41_trackers.ipynb #41tr0012
+@patch
+def after_step(self: TrackerCB, learn):
+    self.step += 1
+    if not self.trackers: return
+    self.unread.append(learn.loss.detach())
+    if self.step % self.log_every == 0: self.read(learn)
+
+@patch
+def cleanup_epoch(self: TrackerCB, learn):
+    if not self.trackers: return
+    self.read(learn)
+    for row in learn.history[self.shown:]: self.log({f'epoch/{row["train"]}': row['loss'], 'epoch': row['epoch']})
+    self.shown = len(learn.history)
+    last = not learn.training or not learn.evaluates                             # of this epoch's two halves
+    if self.every is None or not last or learn.error not in (None, CancelFitException): return
+    if (learn.epoch + 1) % self.every == 0 or learn.epoch + 1 == learn.n_epochs: self.log_samples(learn)
+
+@patch
+def read(self: TrackerCB, learn):
+    "Log the mean of the losses that have come since the last time."
+    losses, self.unread = self.unread, []
+    if not losses: return
+    self.log({'train/loss': torch.stack(losses).mean().item(), 'train/lr': learn.opt.param_groups[0]['lr']})
+
+@patch
+def log(self: TrackerCB, values: dict):
+    "Send numbers to all trackers."
+    for tracker in self.trackers: tracker.log(values, step=self.step)
+
+# %% ../nbs/41_trackers.ipynb #41tr0014
 @patch
 def draw_samples(self: TrackerCB, learn) -> torch.Tensor:
     "What the model draws, as it is evaluated: `(b, c, h, w)`, for the same seed always."
