@@ -59,10 +59,10 @@ class DDPM(TrainCB):
 
     def before_batch(self, learn):
         x0 = learn.batch[0]
-        if not self.checked or not x0.is_floating_point(): check_pixels(x0)
-        t = sample_times(len(x0), x0.device)
+        if len(x0) and not (self.checked and x0.is_floating_point()): check_pixels(x0)
+        t = learn.for_batch(lambda n: sample_times(n, x0.device))
         if self.importance and learn.training: t = t.square()
-        eps = torch.randn(x0.shape, device=x0.device).to(x0)
+        eps = learn.for_batch(lambda n: torch.randn((n, *x0.shape[1:]), device=x0.device)).to(x0)
         learn.batch = add_noise(x0, eps, t), t, *self.conditions(learn), eps
         self.checked = True
 
@@ -100,7 +100,7 @@ class ConditionalDDPM(DDPM):
         c = torch.as_tensor(c, device=x0.device)                                 # from a list or an array of numpy
         if not self.checked: self.known.check(c, len(x0))
         if not (learn.training and self.label_dropout): return c,
-        withheld = torch.rand(len(c), device=c.device) < self.label_dropout
+        withheld = learn.for_batch(lambda n: torch.rand(n, device=c.device)) < self.label_dropout
         return torch.where(expand(withheld, c), self.known.null(c), c),
 
 FashionDDPM, ConditionalFashionDDPM = DDPM, ConditionalDDPM  # the names they were published under
