@@ -59,12 +59,14 @@ class MetricsCB(Callback):
         like = next(learn.model.parameters())
         self.sums = torch.zeros(2, dtype=torch.promote_types(like.dtype, torch.float32), device=like.device)
     def after_loss(self, learn):
-        n, loss = len(learn.batch[-1]), learn.loss.detach()
+        n, loss = len(learn.batch[-1]) * (learn.processes.n if learn.training else 1), learn.loss.detach()
         self.sums += torch.stack([loss * n, torch.full_like(loss, n)])           # of losses, and of images
     def step_tensors(self): return [self.sums]
     def cleanup_epoch(self, learn):
+        whole = learn.error in (None, CancelFitException)                        # else an evaluation was broken off
+        if whole and not learn.training: self.sums.copy_(learn.processes.total(self.sums))
         total, n = self.sums.tolist()
-        if n and (learn.training or learn.error in (None, CancelFitException)):  # else an evaluation was broken off
+        if n and (learn.training or whole):
             learn.history.append(dict(loss=total / n, epoch=learn.epoch, train='train' if learn.training else 'eval'))
         self.sums.zero_()
 
@@ -74,11 +76,12 @@ class LossFileCB(Callback):
     order, kept, in_search = 30, ('images',), False
     def __init__(self, path): self.path, self.images, self.history = Path(path).expanduser(), 0, []
     def before_fit(self, learn):
-        self.path.open('a').close()                                              # can it be written?
+        learn.processes.from_main(lambda: self.path.open('a').close())           # can it be written?
         self.images = 0
-    def after_step(self, learn): self.images += len(learn.batch[0])
+    def after_step(self, learn): self.images += len(learn.batch[0]) * learn.processes.n
     def cleanup_epoch(self, learn):
         self.history = learn.history
+        if not learn.processes.main: return
         with open(self.path, 'w', newline='') as f:
             writer = csv.DictWriter(f, ['loss', 'epoch', 'train'])
             writer.writeheader()
@@ -246,12 +249,13 @@ class BudgetCB(Callback):
     def before_epoch(self, learn): self.started = self.clock() - self.spent if learn.training else None
     def before_batch(self, learn):
         if self.started is None: return
-        self.spent = self.clock() - self.started
+        if learn.i % learn.processes.every == 0: self.look(learn)
         self.share(learn)
         if learn.frac >= 1 and learn.i: raise CancelEpochException if learn.evaluates else CancelFitException
+    def look(self, learn): self.spent = learn.processes.agree(self.clock() - self.started)
     def share(self, learn): learn.frac = min(1., self.spent / (60 * self.minutes))
     def after_epoch(self, learn):
-        if learn.training: self.spent = self.clock() - self.started              # with the last batch
+        if learn.training: self.look(learn)                                      # with the last batch
         self.share(learn)
         if learn.frac < 1 and learn.trains: return
         if not learn.training or not learn.evaluates: raise CancelFitException

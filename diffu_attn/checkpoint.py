@@ -21,7 +21,7 @@ from .checks import check_int
 from .device import plain_name, unwrap
 from .learner import Callback, CancelFitException
 from .models import build_model
-from .randomness import random_state, set_random_state
+from .randomness import random_state
 
 # %% ../nbs/33_checkpoint.ipynb #8b3dbd75
 def plain(value):
@@ -88,7 +88,7 @@ class CheckpointCB(Callback):
     `fit` then raises `ValueError` where `folder` holds another run, is in use, or has another format, and `Stopped`
     where the process is asked to end (SIGINT, SIGTERM)."""
     order, in_search, handlers, held, at_start, ended = -100, False, {}, None, None, False
-    signum, started, earlier = None, None, 0.
+    signum, asked, started, earlier = None, None, None, 0.  # signum: what all processes agree on
     def __init__(self,
         folder: str,  # for the checkpoints of this run alone; made if needed
         every: float = 60.,  # seconds between two; one more is written at the end of each training epoch
@@ -101,16 +101,22 @@ class CheckpointCB(Callback):
         self.folder, self.every, self.keep, self.about = Path(folder).expanduser(), every, keep, about or {}
 
     def before_fit(self, learn):
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.signum, self.handlers, self.due, self.earlier, self.started = None, {}, None, 0., None
-        self.held = lock(self.folder)                                            # also shows that it can be written to
-        for path in self.folder.glob('*.tmp'): path.unlink()
-        _, self.state = newest(self.folder, set_aside=True)
+        self.processes, self.parent = learn.processes, os.getppid()
+        self.signum, self.asked, self.handlers, self.due, self.earlier, self.started = None, None, {}, None, 0., None
+        self.state = self.processes.from_main(self.open)
         if self.state: self.begin_at(learn, self.state)
-        else: (self.folder / 'evaluations.json').unlink(missing_ok=True)         # of a run whose checkpoints are gone
         if threading.current_thread() is threading.main_thread():
             self.handlers = {s: signal.signal(s, self.on_signal) for s in (signal.SIGINT, signal.SIGTERM)}
         self.started = self.saved = time.monotonic()
+
+    def open(self) -> dict:
+        "Hold the folder; the state of the newest checkpoint, None where there is none."
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.held = lock(self.folder)                                            # also shows that it can be written to
+        for path in self.folder.glob('*.tmp'): path.unlink()
+        _, state = newest(self.folder, set_aside=True)
+        if not state: (self.folder / 'evaluations.json').unlink(missing_ok=True)  # of a run whose checkpoints are gone
+        return state
 
     @property
     def seconds(self) -> float:
@@ -118,18 +124,18 @@ class CheckpointCB(Callback):
         return self.earlier + (0. if self.started is None else time.monotonic() - self.started)
 
     def on_signal(self, signum, frame):
-        self.signum = signum
-        signal.signal(signum, self.handlers[signum])                             # a second one doesn't wait
+        self.asked = signum
+        if self.processes.n == 1: signal.signal(signum, self.handlers[signum])   # a second one doesn't wait
 
     def cleanup_fit(self, learn):
-        if self.at_start is not None:                       # the last evaluation came after the last checkpoint
+        if self.held and self.at_start is not None:         # the last evaluation came after the last checkpoint
             try: (self.folder / 'evaluations.json').write_text(json.dumps(evaluations(learn.history)))
             except OSError: pass
         for signum, handler in self.handlers.items(): signal.signal(signum, handler)
         if self.held: self.held.close()
         self.handlers, self.held, self.state, self.at_start = {}, None, None, None
         self.earlier, self.started = self.seconds, None
-        if self.signum and learn.error is None: raise Stopped(self.signum)       # it came after the last look
+        if learn.error is None and self.agreed() >= 1: raise Stopped(self.signum)  # it came after the last look
 
 # %% ../nbs/33_checkpoint.ipynb #33ck0051
 @patch
@@ -137,13 +143,13 @@ def begin_at(self: CheckpointCB, learn, state: dict):
     "Go on from a checkpoint of the same run; raises `ValueError` for one of another."
     if off := difference(state['identity'], identity(learn, self.about)):
         raise ValueError(f'{self.folder} holds another run: {off[:500]}')
-    if getattr(learn.dls.train, 'persistent_workers', False):
+    if self.processes.main and getattr(learn.dls.train, 'persistent_workers', False):
         warnings.warn('workers that persist keep random states of their own: the images come in another order '
                       'than in the run that this goes on from', stacklevel=2)
     if not learn.trains:
         raise ValueError(f'fit(train=False) goes on from no checkpoint: evaluate load_checkpoint of {self.folder}')
     learn.first_epoch, learn.done = state['epoch'], state['done']
-    if (learn.first_epoch + 1, learn.done) == (learn.n_epochs, len(learn.dls.train)):
+    if self.processes.main and (learn.first_epoch + 1, learn.done) == (learn.n_epochs, len(learn.dls.train)):
         warnings.warn(f'the run in {self.folder} has ended: only its last evaluation is done again; to train anew, '
                       'name another folder',
                       stacklevel=2)
@@ -154,7 +160,7 @@ def before_epoch(self: CheckpointCB, learn):
     if not learn.training: return
     if self.state:
         restore(learn, self.state)
-        set_random_state(self.state['at_start'], learn.dls.train)
+        self.processes.set_random_state(self.state['at_start'], learn.dls.train)
         self.earlier, self.drawn, self.state = self.state['seconds'], self.state['random'], None
     if self.at_start is None: pack(capture(learn), {})                           # or it fails when it is needed
     self.at_start, self.due, self.stepped, self.ended = random_state(learn.dls.train), None, learn.done, False
@@ -162,22 +168,33 @@ def before_epoch(self: CheckpointCB, learn):
 
 @patch
 def after_skip(self: CheckpointCB, learn):
-    if learn.i + 1 == learn.done: set_random_state(self.drawn, learn.dls.train)
+    if learn.i + 1 == learn.done: self.processes.set_random_state(self.drawn, learn.dls.train)
 
 @patch
 def before_batch(self: CheckpointCB, learn):
     if learn.training and self.due: self.save(learn, learn.i, self.due)
+    if not learn.training and self.processes.n == 1: self.agreed()               # several wait for the epoch's end
     if self.signum and (self.due or not learn.training): raise Stopped(self.signum)
 
 @patch
 def cleanup_batch(self: CheckpointCB, learn):
-    if learn.training: self.look(learn)
+    if not learn.training or learn.error: return                                 # or it would wait for the others
+    self.due = None
+    if (learn.i + 1) % self.processes.every == 0: self.look(learn)
 
 @patch
 def look(self: CheckpointCB, learn):
     "Is a checkpoint due? Then keep the state of the generators before the next batch is drawn."
-    due = self.signum or time.monotonic() - self.saved >= self.every
+    due = self.agreed(.5 * (time.monotonic() - self.saved >= self.every))
     self.due = random_state(learn.dls.train) if due else None
+
+@patch
+def agreed(self: CheckpointCB, due: float = 0.) -> float:
+    "The signal by which any process was asked to stop, also into `signum`; else the largest `due`, below 1."
+    orphaned = self.processes.n > 1 and os.getppid() != self.parent              # the launcher died
+    value = self.processes.agree(float(signal.SIGTERM if orphaned else self.asked or due))
+    if value >= 1: self.signum = int(value)
+    return value
 
 @patch
 def after_step(self: CheckpointCB, learn): self.stepped = learn.i + 1
@@ -186,9 +203,10 @@ def after_step(self: CheckpointCB, learn): self.stepped = learn.i + 1
 def after_epoch(self: CheckpointCB, learn):
     if learn.training:
         self.ended = True
-        if learn.done > learn.i: set_random_state(self.drawn, learn.dls.train)   # a sampler draws at its end, too
+        if learn.done > learn.i:                                                 # a sampler draws at its end, too
+            self.processes.set_random_state(self.drawn, learn.dls.train)
         self.save(learn, learn.i + 1, random_state(learn.dls.train))
-    if self.signum: raise Stopped(self.signum)                                   # the last evaluation, too
+    if self.agreed() >= 1: raise Stopped(self.signum)                            # the last evaluation, too
 
 @patch
 def cleanup_epoch(self: CheckpointCB, learn):
@@ -198,13 +216,18 @@ def cleanup_epoch(self: CheckpointCB, learn):
 
 @patch
 def save(self: CheckpointCB, learn, done: int, drawn: dict):
-    "Write the state, and drop what is no longer needed."
+    "Write the state, and drop what is no longer needed; all processes wait for it."
     learn.call('before_save')
+    self.processes.from_main(lambda: self.write(learn, done, drawn))
+    self.saved = time.monotonic()
+
+@patch
+def write(self: CheckpointCB, learn, done: int, drawn: dict):
+    "The part of `save` that one process does."
     state = dict(capture(learn), identity=identity(learn, self.about), epoch=learn.epoch, done=done,
                  seconds=self.seconds, random=drawn, at_start=self.at_start, torch=torch.__version__)
     try: write_checkpoint(self.folder, state)
     except OSError as e: warnings.warn(f'no checkpoint was written: {e}; the run goes on', stacklevel=2)
-    self.saved = time.monotonic()
     prune(self.folder, self.keep, evaluations(learn.history))
 
 # %% ../nbs/33_checkpoint.ipynb #33ck0027

@@ -25,8 +25,10 @@ class ProgressCB(Callback):
     ): self.plot, self.notebook, self.every = plot, notebook, every
 
     def before_fit(self, learn):
+        self.running = learn.processes.main                                      # one process shows for all
+        if not self.running: return
         self.in_notebook = in_notebook() if self.notebook is None else self.notebook
-        self.losses, self.unread, self.shown, self.said, self.bar, self.running = [], [], 0, self.clock(), None, True
+        self.losses, self.unread, self.shown, self.said, self.bar = [], [], 0, self.clock(), None
         if self.in_notebook:
             from fastprogress.fastprogress import NBMasterBar
             self.bar = NBMasterBar(range(100))  # percent of the fit
@@ -36,7 +38,7 @@ class ProgressCB(Callback):
         else: print(f'{"loss":>7}  epoch  train', flush=True)
 
     def after_loss(self, learn):
-        if not learn.training: return
+        if not learn.training or not self.running: return
         if not self.losses and not self.unread: self.began = learn.epoch + learn.i / len(learn.batches)
         self.unread.append(learn.loss.detach())
         if self.clock() - self.said < self.every: return
@@ -48,6 +50,7 @@ class ProgressCB(Callback):
               flush=True)
 
     def cleanup_epoch(self, learn):
+        if not self.running: return
         self.read()
         for row in learn.history[self.shown:]:
             cells = [f'{row["loss"]:.4f}', str(row['epoch']), row['train']]

@@ -22,9 +22,10 @@ from .vis import progress_bar
 # %% ../nbs/06a_sampling.ipynb #449c6bb7
 def image_generators(
     n: int,  # number of images
-    generator: torch.Generator = None,  # source of the seeds; torch's global one by default
+    generator: torch.Generator = None,  # source of the seeds; torch's global one by default; a list is given back
 ) -> list:  # n generators, on the CPU
     "A generator for each image; the first k don't depend on n."
+    if isinstance(generator, list): return generator
     source = 'cpu' if generator is None else generator.device
     seeds = [torch.randint(2**62, (), generator=generator, device=source).item() for _ in range(n)]
     return [torch.Generator().manual_seed(seed) for seed in seeds]
@@ -143,11 +144,15 @@ def sampling_times(sampler, n_steps: int, spacing: str, strength: float, times) 
     return times
 
 # %% ../nbs/06a_sampling.ipynb #06sa0015
-def check_sampler(sampler, generator, interval: tuple):
+def check_sampler(sampler, generator, interval: tuple, n: int):
     "Raise `ValueError` for a sampler that isn't there, a generator that is none, or times that aren't an interval."
     if not callable(sampler) and sampler not in SAMPLERS:
         raise ValueError(f'no sampler named {sampler!r}; there are {", ".join(SAMPLERS)}')
-    if generator is not None and not isinstance(generator, torch.Generator):
+    if isinstance(generator, list):
+        if [getattr(g, 'device', None) for g in generator] != [torch.device('cpu')] * n:
+            raise ValueError(f'a list of generators must hold one torch.Generator on the CPU for each of {n} images, '
+                             f'got {generator}')
+    elif generator is not None and not isinstance(generator, torch.Generator):
         raise ValueError('generator must be a torch.Generator, as torch.Generator().manual_seed(0) makes one, got '
                          f'{type(generator).__name__}; each image gets its own from it')
     if not 0 <= interval[0] < interval[1] <= 1:
@@ -178,7 +183,7 @@ def sample(
     guidance: float = None,  # scale g in ε∅ + g (ε_c - ε∅), 1: none; default: GUIDANCE where `c` and a null class are
     *,
     sz: tuple = None,  # images to draw `(b, c, h, w)`; default: as `image` or `noise`, else len(c) or 16 of the model's
-    generator: torch.Generator = None,  # for seeds; image i depends on it, on i and on c[i] alone
+    generator: torch.Generator | list = None,  # for seeds; image i depends on it, i and c[i] alone; or one an image
     device=None,  # where to compute; the model's own device by default
     guidance_interval: tuple = (0, 1),  # times between which it is guided
     spacing: str = None,  # of the times, one of SPACINGS; by default as in DEFAULT_SPACING, else 'even'
@@ -191,7 +196,7 @@ def sample(
     "Draw images; raises `ValueError` for wrong input, `FloatingPointError` where the model predicts NaN."
     c = None if c is None else torch.as_tensor(c)
     sz = batch_shape(model, sz, c, noise if image is None else image)
-    check_sampler(sampler, generator, guidance_interval)
+    check_sampler(sampler, generator, guidance_interval, sz[0])
     check_condition(model, c, sz[0])
     guidance = guidance_scale(model, guidance, c is not None)
     check_start(sz, noise, image, mask, strength)
