@@ -13,6 +13,7 @@ from .attention import (ClassEmbedding, ConditionalTAUnet, MultiheadSelfAttentio
 from .attention_maps import (AttentionExplorer, AttentionMaps, attention_distance, attention_entropy,
                                        attention_layers, attention_map, head_similarity, record_attention,
                                        show_attention)
+from .bridge import FromDiffusers, ToDiffusers, build_unet2d, scheduler_betas
 from .callbacks import (EMACB, AutocastCB, BudgetCB, DeviceCB, GradientClipCB, MetricsCB, NaNStopCB,
                                   ScheduleCB, linear_decay, lr_find, one_cycle)
 from .checkpoint import CheckpointCB, load_checkpoint
@@ -21,6 +22,7 @@ from .device import autocast, default_device
 from .evaluate import Evaluator, evaluate
 from .fashion import CLASSES, fashion_dataset, load_fashion
 from .features import ImageClassifier, extract_features, load_classifier, train_classifier
+from .hub import from_pretrained, push_to_hub, save_pretrained
 from .images import get_fashion_dls, image_dls
 from .learner import (Callback, CancelBatchException, CancelEpochException, CancelFitException, Learner,
                                 TrainCB)
@@ -36,6 +38,7 @@ from .runs import eval_run, model_for, sample_run, train_run
 from .samplers import (DEFAULT_SPACING, SAMPLERS, SPACING, SPACINGS, sigma_of, sigma_to_t, t_to_sigma,
                                  time_grid, time_of)
 from .sampling import Denoiser, conditional_ddpm, ddpm, sample
+from .trackers import TrackerCB
 from .training import (DDPM, PRESETS, ConditionalDDPM, ConditionalFashionDDPM, FashionDDPM, conditional_train,
                                  ddpm_learner, eps_loss, mse_loss, preset, train)
 from .unet import TDownblock, TResBlock, TUnet, TUpblock, TimeEmbedding

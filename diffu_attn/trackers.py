@@ -78,7 +78,7 @@ class TrackerCB(Callback):
 
     def before_fit(self, learn):
         self.trackers, self.unread, self.step, self.shown = [], [], 0, 0
-        if not getattr(getattr(learn, 'processes', None), 'main', True): return  # another process logs
+        if not learn.processes.main: return  # another process logs
         net = unwrap(learn.model)
         self.cond = self.c
         if self.c is None and (n := getattr(net, 'n_classes', None)) is not None: self.cond = torch.arange(16) % n
