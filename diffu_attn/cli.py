@@ -6,7 +6,7 @@
 __all__ = ['Parser', 'parser', 'main']
 
 # %% ../nbs/10_cli.ipynb #2288b496
-import argparse, signal, sys, time, warnings
+import argparse, os, signal, sys, time, warnings
 from pathlib import Path
 
 import torch
@@ -44,8 +44,13 @@ DATA_HELP = ('folder of pictures, in a subfolder for each class if there are any
              'hub. By default Fashion-MNIST, wherever its files are found; a folder of them; or sample: 3,000 of its '
              'images, which come with the package')
 
+def first_process() -> bool:
+    "Is this the first of the processes that torchrun or accelerate has started, or the only one?"
+    return os.environ.get('RANK', '0') == '0'
+
 def say(text):
-    "Print, in ASCII where stdout can't have more."
+    "Print, in ASCII where stdout can't have more; of several processes, the first one does."
+    if not first_process(): return
     text = str(text)
     try: text.encode(sys.stdout.encoding or 'ascii')
     except UnicodeEncodeError: text = text.encode('ascii', 'replace').decode()
@@ -97,6 +102,7 @@ def eval_command(args):
     started = time.monotonic()
     report = eval_run(args.out, n=args.n, seeds=range(args.seed, args.seed + args.seeds), n_real=args.images,
                       data=args.data, extractor=args.extractor, minutes=args.minutes, **sampling(args))
+    if report is None: return                                                    # another process has judged
     say(f'{args.weights}: {args.sampler}, {args.steps} evaluations, guidance {report["guidance"]}, seed {args.seed}'
         f'\n{report}\n{time.monotonic() - started:.0f} s: {Path(args.out).expanduser().resolve()}')
 
@@ -179,7 +185,8 @@ def main(
     "The command `diffu_attn`."
     top = parser()
     args = top.parse_args(argv)
-    def warn(message, *about): print(f'diffu_attn {args.command}: {message}', file=sys.stderr)  # one line
+    def warn(message, *about):
+        if first_process(): print(f'diffu_attn {args.command}: {message}', file=sys.stderr)    # one line
     try:
         with warnings.catch_warnings():
             warnings.showwarning = warn

@@ -6,7 +6,7 @@
 __all__ = ['class_names', 'pick_classes', 'sample_run', 'eval_run', 'model_for', 'train_run']
 
 # %% ../nbs/35_runs.ipynb #35ru0003
-import json, time
+import json, os, time
 from pathlib import Path
 
 import torch
@@ -14,15 +14,17 @@ import torch
 from .callbacks import LossFileCB
 from .checkpoint import CheckpointCB, difference, plain
 from .checks import check_int, output_path
-from .device import autocast, fast_bf16
-from .evaluate import Evaluator, Report, evaluate
+from .device import autocast, default_device, fast_bf16
+from .evaluate import Evaluator, Report, draw_seeds, evaluate
 from .fashion import CLASSES
 from .data import TensorBatches, n_images, root_mean_square
 from .features import build_classifier, load_classifier, train_classifier
 from .images import get_fashion_dls, image_dls, is_fashion
 from .models import CONFIGS, add_null_class, create_model, image_shape
+from .learner import OneProcess
 from .pretrained import load_model, open_model, save_model
-from .sampling import GUIDANCE, N_STEPS, guidance_scale, sample
+from .processes import AccelerateCB, Processes, together
+from .sampling import GUIDANCE, N_STEPS, guidance_scale, image_generators, sample
 from .training import conditional_train, eps_loss, preset, train
 from .vis import save_grid
 
@@ -49,21 +51,42 @@ def pick_classes(
                              f'{", ".join(words)}')
     return picked
 
+# %% ../nbs/35_runs.ipynb #35ru0060
+def launched(device=None) -> AccelerateCB:
+    "What shares the work among the processes that torchrun or accelerate has started; None where neither has."
+    if not {'WORLD_SIZE', 'ACCELERATE_MIXED_PRECISION'} & set(os.environ): return None
+    try: from accelerate import Accelerator
+    except ImportError: return AccelerateCB()                                    # which says what is missing
+    return AccelerateCB(Accelerator(cpu=torch.device(device or default_device()).type == 'cpu'))
+
+def place(device) -> tuple:  # (OneProcess or Processes, the device of this process)
+    "Who draws, and where."
+    shared = launched(device)
+    return (OneProcess(), device) if shared is None else (Processes(shared.accelerator), shared.device)
+
+
 # %% ../nbs/35_runs.ipynb #35ru0010
 def generate(
     model,  # with `.config`, which says what it draws
     c: torch.Tensor = None,  # a class for each image, integers `(b,)`; None: no classes
     generator: torch.Generator = None,  # for seeds
+    processes: OneProcess = None,  # who draws; by default this one alone
     *,
     b: int = 40,  # how many without classes
     sampler: str = 'dpmpp_2m',
     n_steps: int = N_STEPS,
     guidance: float = None,  # by default as in `sample`
-) -> torch.Tensor:  # images `(b, c, h, w)` in [-0.5, 0.5]
+) -> torch.Tensor:  # images `(b, c, h, w)` in [-0.5, 0.5], on the CPU
     "Draw images of the model's own shape where it lies, in bfloat16 where that is fast."
-    with autocast(next(model.parameters()).device):
-        return sample(model, c, sampler, n_steps, guidance, sz=(b if c is None else len(c), *image_shape(model)),
-                      generator=generator)[0]
+    n = b if c is None else len(c)
+    generators = image_generators(n, generator)
+    def draw(rows):
+        own = generators[rows]
+        with autocast(next(model.parameters()).device):
+            return sample(model, None if c is None else c[rows], sampler, n_steps, guidance,
+                          sz=(len(own), *image_shape(model)), generator=own)[0]
+    return together(processes or OneProcess(), draw, n)
+
 
 # %% ../nbs/35_runs.ipynb #35ru0012
 def sample_run(
@@ -83,6 +106,7 @@ def sample_run(
     Raises `ValueError` for weights, classes or a path that can't be, `FileNotFoundError` where there is no folder."""
     path = output_path(path, '.png')
     check_int('n', n)
+    processes, device = place(device)
     model = open_model(weights, device)
     names, c, rows = class_names(model), None, None
     if names is None and classes != 'all':
@@ -90,9 +114,9 @@ def sample_run(
     if names is not None:
         picked = pick_classes(classes, names)
         c, rows = torch.tensor(picked).repeat_interleave(n), [names[i] for i in picked]
-    x_0 = generate(model, c, torch.Generator().manual_seed(seed), b=n, sampler=sampler, n_steps=n_steps,
+    x_0 = generate(model, c, torch.Generator().manual_seed(seed), processes, b=n, sampler=sampler, n_steps=n_steps,
                    guidance=guidance)
-    save_grid(x_0, path, ncols=n if rows else None, row_names=rows)
+    if processes.main: save_grid(x_0, path, ncols=n if rows else None, row_names=rows)
     return x_0, c
 
 
@@ -138,21 +162,25 @@ def eval_run(
     n_steps: int = N_STEPS,  # network evaluations for an image
     guidance: float = None,  # how much the class is exaggerated: 1 is not at all; by default GUIDANCE where it can be
     device='cpu',  # where to compute
-) -> Report:  # as of `evaluate`; also weights, sampler, steps, guidance, bf16
+) -> Report:  # as of `evaluate`; also weights, sampler, steps, guidance, bf16; None in all processes but one
     """Draw samples, and compare them with the test images. The extractor of garments comes with the package; that of
     other pictures is by default `classifier.safetensors` beside the report."""
     path = output_path(path, '.json')
     check_int('n', n, least=20)
+    processes, device = place(device)
     model = open_model(weights, device)
     guidance, (channels, side, _) = guidance_scale(model, guidance), image_shape(model)
     dls, names = open_data(data, 250, side, channels, n_real), class_names(model)
     check_data(model, dls, weights, unconditional=names is None)
     if not isinstance(dls.train, TensorBatches): raise ValueError('too many images to compare with: give n_real')
+    options = dict(sampler=sampler, n_steps=n_steps, guidance=guidance)
+    def draw(c, generator): return generate(model, None if names is None else c, generator, processes, b=len(c), **options)
+    if not processes.main:                                                       # the others draw, one judges
+        for _ in draw_seeds(draw, n, seeds, len(names or [''])): pass
+        return
     if extractor is None and not (is_fashion(data) and dls.shape == (1, 32, 32)):
         extractor = path.with_name('classifier.safetensors')
     if isinstance(extractor, (str, Path)): extractor = judge_of(Path(extractor).expanduser(), dls, minutes, device)
-    options = dict(sampler=sampler, n_steps=n_steps, guidance=guidance)
-    def draw(c, generator): return generate(model, None if names is None else c, generator, b=len(c), **options)
     evaluator = Evaluator(dls.valid.images / 255 - .5, dls.valid.labels, dls.train.images / 255 - .5,
                           dls.train.labels, extractor)
     report = evaluate(draw, evaluator, n, seeds, model=model, valid=dls.valid)
@@ -194,13 +222,13 @@ def first_model(name: str, start, unconditional: bool, label_dropout: float, dls
     if label_dropout and not unconditional: add_null_class(model)
     return model
 
-def card_of(model, start: str, dls, losses: LossFileCB, recipe: str, minutes: float) -> dict:
+def card_of(model, start: str, dls, losses: LossFileCB, recipe: str, minutes: float, processes) -> dict:
     "What the file of weights says of them; what an earlier run said comes first."
     earlier = getattr(model, 'card', {})
     history = earlier.get('history', [])
     if start: recipe = f'{earlier.get("recipe", start)}; then {recipe}'
     return dict(data=dls.about, recipe=recipe, minutes=round(minutes + earlier.get('minutes', 0), 1),
-                eps_loss=eps_loss(model, dls.valid), n=n_images(dls.valid),
+                eps_loss=eps_loss(model, dls.valid, processes=processes), n=n_images(dls.valid),
                 history=[*history, *({**row, 'epoch': row['epoch'] + len(history) // 2} for row in losses.history)])
 
 def of_run(files: dict, run: dict) -> dict:  # `files`
@@ -215,14 +243,16 @@ def as_many_images(sizes: dict, dls) -> int:
     "In how many epochs a preset sees as many of these images as it sees garments; never fewer than its own."
     return max(sizes['epochs'], round(sizes['epochs'] * (sizes['n'] or 60_000) / n_images(dls.train)))
 
-def results(model, files: dict, card: dict, seed: int, minutes: float) -> dict:
+def results(model, files: dict, card: dict, seed: int, minutes: float, processes) -> dict:
     "Write weights and samples, of up to ten classes; the weights last: they say that the run has ended."
-    trained = save_model(model, files['weights'].with_name('trained.safetensors'), dtype=torch.float16, card=card)
+    trained = files['weights'].with_name('trained.safetensors')
+    if processes.main: save_model(model, trained, dtype=torch.float16, card=card)
     names = class_names(model)
     c = None if names is None else torch.arange(len(names))[:10].repeat_interleave(8)
-    x_0 = generate(model, c, torch.Generator().manual_seed(seed))
-    save_grid(x_0, files['samples'], ncols=8, row_names=names and names[:10])
-    trained.replace(files['weights'])
+    x_0 = generate(model, c, torch.Generator().manual_seed(seed), processes)
+    if processes.main:
+        save_grid(x_0, files['samples'], ncols=8, row_names=names and names[:10])
+        trained.replace(files['weights'])
     return dict(files, eps_loss=card['eps_loss'], n=card['n'], minutes=minutes)
 
 
@@ -273,12 +303,16 @@ def train_run(
     run = plain(dict(about, epochs=epochs, lr=lr))
     if files['weights'].exists() and resume: return of_run(files, run)
 
-    cbs, options = [LossFileCB(files['losses'])], dict(sizes['recipe'], minutes=minutes, device=device)
+    shared, cbs = launched(device), [LossFileCB(files['losses'])]
+    options = dict(sizes['recipe'], minutes=minutes, device=device if shared is None else None)
     if resume: cbs.append(CheckpointCB(folder / 'checkpoints', about=about))
+    if shared is not None: cbs.append(shared)
     if not unconditional: options['label_dropout'] = label_dropout
     (train if unconditional else conditional_train)(model, dls, lr, epochs, cbs, **options)
     taken = (cbs[1].seconds if resume else time.monotonic() - started) / 60
     recipe = f'preset {preset_name}, {cbs[0].images:,} images seen, batch {batch_size}, lr {lr}, seed {seed}'
     if not unconditional: recipe += f', label dropout {label_dropout}'
-    return results(model, files, dict(card_of(model, start, dls, cbs[0], recipe, taken), run=run), seed, taken)
+    processes = OneProcess() if shared is None else Processes(shared.accelerator)
+    card = dict(card_of(model, start, dls, cbs[0], recipe, taken, processes), run=run)
+    return results(model, files, card, seed, taken, processes)
 
