@@ -124,7 +124,7 @@ def add_eval(commands):
 
 # %% ../nbs/10_cli.ipynb #10cl0002
 OF_TRAIN = ('force', 'start', 'unconditional', 'label_dropout', 'epochs', 'minutes', 'batch_size', 'lr', 'seed',
-            'device', 'data', 'side', 'channels')  # named as in `train_run`
+            'device', 'data', 'side', 'channels', 'track')  # named as in `train_run`
 
 def train_command(args):
     run = train_run(args.resume or args.out, args.preset, resume=bool(args.resume),
@@ -158,6 +158,8 @@ def add_train(commands):
     p.add_argument('--side', type=whole, help='of the images, which the pictures are resized to; by default that of '
                    'the weights to go on from, else 32')
     p.add_argument('--channels', type=whole, choices=(1, 3), help='1: grey, 3: colour; by default as the pictures are')
+    p.add_argument('--track', metavar='NAME', help="log to a tracker, too: tensorboard, in the run's folder, or wandb, "
+                   'trackio and others that accelerate knows (pip install diffu_attn[track])')
     p.add_argument('--start',
                    help='weights to go on from: a name that comes with the package, or a file that train wrote')
     p.add_argument('--label-dropout', type=share, default=.1,
@@ -195,6 +197,7 @@ def main(
         stopped = getattr(e, 'signum', None)                                     # a checkpoint was written
         if stopped: warn('stopped; the same command goes on from the last checkpoint')
         return 128 + (stopped or signal.SIGINT)
-    except (ValueError, OSError, FloatingPointError, MemoryError) as e: top.exit(2, f'diffu_attn {args.command}: {e}\n')
+    except (ValueError, OSError, ImportError, FloatingPointError, MemoryError) as e:
+        top.exit(2, f'diffu_attn {args.command}: {e}\n')
     return 0
 

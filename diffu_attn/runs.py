@@ -25,6 +25,7 @@ from .learner import OneProcess
 from .pretrained import load_model, open_model, save_model
 from .processes import AccelerateCB, Processes, together
 from .sampling import GUIDANCE, N_STEPS, guidance_scale, image_generators, sample
+from .trackers import TrackerCB
 from .training import conditional_train, eps_loss, preset, train
 from .vis import save_grid
 
@@ -174,7 +175,8 @@ def eval_run(
     check_data(model, dls, weights, unconditional=names is None)
     if not isinstance(dls.train, TensorBatches): raise ValueError('too many images to compare with: give n_real')
     options = dict(sampler=sampler, n_steps=n_steps, guidance=guidance)
-    def draw(c, generator): return generate(model, None if names is None else c, generator, processes, b=len(c), **options)
+    def draw(c, generator):
+        return generate(model, None if names is None else c, generator, processes, b=len(c), **options)
     if not processes.main:                                                       # the others draw, one judges
         for _ in draw_seeds(draw, n, seeds, len(names or [''])): pass
         return
@@ -275,6 +277,7 @@ def train_run(
     data: str = None,  # a folder of pictures, or another source of `image_dls`; by default Fashion-MNIST
     side: int = None,  # of the images; by default that of `start`, else 32
     channels: int = None,  # 1 or 3; by default those of `start`, else of the pictures
+    track: str = None,  # log to this tracker in `folder`, too: tensorboard, or another name that accelerate knows
 ) -> dict:  # paths `weights`, `samples`, `losses`; and, unless the run had ended before, `eps_loss`, `n`, `minutes`
     """Train a model; raises `ValueError` where there are results of another run, or `start` draws something else.
 
@@ -306,7 +309,7 @@ def train_run(
     shared, cbs = launched(device), [LossFileCB(files['losses'])]
     options = dict(sizes['recipe'], minutes=minutes, device=device if shared is None else None)
     if resume: cbs.append(CheckpointCB(folder / 'checkpoints', about=about))
-    if shared is not None: cbs.append(shared)
+    cbs += [cb for cb in (shared, track and TrackerCB(track, folder, 'track', about=about)) if cb]
     if not unconditional: options['label_dropout'] = label_dropout
     (train if unconditional else conditional_train)(model, dls, lr, epochs, cbs, **options)
     taken = (cbs[1].seconds if resume else time.monotonic() - started) / 60
