@@ -16,10 +16,11 @@ from .callbacks import (EMACB, AutocastCB, BudgetCB, DeviceCB, GradientClipCB, M
 from .checks import check_pair, check_pixels
 from .data import profile
 from .device import channels_last, eval_mode, unwrap
-from .learner import Callback, Learner, TrainCB, check_batch
+from .learner import Callback, Learner, OneProcess, TrainCB, check_batch
 from .models import conditions_of, has_null, is_conditional
 from .noise import add_noise, expand, noisify, sample_times
 from .optim import Muon, adamw
+from .processes import AccelerateCB
 from .progress import ProgressCB
 from .randomness import index_samplers
 
@@ -113,13 +114,15 @@ def eps_loss(
     batches,  # `(images, conditions)`, the same each time: the 10,000 test images, for the published value
     conditional: bool = None,  # is the model given the conditions? By default: does it say that it takes them?
     seed: int = 0,  # of times and noise
+    *,
+    processes: OneProcess = None,  # `Processes` that share the images of each batch; all get the loss of all
 ) -> float:  # mean squared error of the predicted noise
     "Mean of (ε̂ - ε)² over all images, stratified times, fixed seed, eval mode; raises `ValueError` for others."
     if conditional is None: conditional = is_conditional(model)
     if any(getattr(s, 'shuffle', False) or isinstance(s, (RandomSampler, SubsetRandomSampler, WeightedRandomSampler))
            for s in (batches, *index_samplers(batches))):
         raise ValueError('batches are shuffled, so that the loss would change from call to call: give dls.valid')
-    like, known = next(model.parameters()), conditions_of(model)
+    like, known, processes = next(model.parameters()), conditions_of(model), processes or OneProcess()
     n = 0
     for batch in batches:                                                        # how many times are needed?
         check_batch(batch)
@@ -134,11 +137,14 @@ def eps_loss(
             (x_t, t), eps = noisify(x0.cpu(), times[done:done + len(x0)], generator=generator)
             cond = [torch.as_tensor(c, device=like.device)] if conditional else []
             for c in cond: known.check(c, len(x0))
+            done += len(x0)
+            x_t, t, eps, *cond = (v[processes.rows(len(x0))] for v in (x_t, t, eps, *cond))
+            if not len(t): continue                                              # the other processes have its rows
             pred = model(x_t.to(like), t.to(like.device), *cond).float().cpu()
             check_pair(pred, eps, t)
-            total, done = total + (pred - eps).square().mean((1, 2, 3)).double().sum().item(), done + len(x0)
+            total += (pred - eps).square().mean((1, 2, 3)).double().sum().item()
     if done != n: raise ValueError(f'batches held {n} images, and {done} when they were gone through again')
-    return total / n
+    return processes.total(torch.tensor(total, dtype=torch.float64)).item() / n
 
 # %% ../nbs/07_training.ipynb #07tr0007
 def for_model(optimizer, model):
@@ -151,6 +157,15 @@ def for_model(optimizer, model):
             raise ValueError('the learner has another model now: make a new one with ddpm_learner')
         return optimizer(groups, lr=lr)
     return opt_func
+
+def place_callbacks(device, bf16, cbs) -> list:
+    "Callbacks for device and precision, where `cbs` have none; raises `ValueError` for what both would decide."
+    own = next((cb for cb in cbs if isinstance(cb, DeviceCB)), None)
+    precise = not isinstance(own, AccelerateCB)
+    for name, given, free in (('device', device, own is None), ('bf16', bf16, precise)):
+        if given is not None and not free:
+            raise ValueError(f'{name}={given!r} was given, and a {type(own).__name__}, which decides it: give one')
+    return ([] if own else [DeviceCB(device)]) + ([AutocastCB(bf16)] if precise else [])
 
 class UntilBudgetCB(Callback):
     "As many epochs as `BudgetCB` allows, however many `fit` is asked for; `CheckpointCB` comes after."
@@ -173,7 +188,7 @@ def ddpm_learner(
     bf16: bool = None,  # predict in bfloat16? By default where that is fast, see `fast_bf16`
     importance: bool = False,  # draw more of the early times and weigh them less? See `DDPM`
     label_dropout: float = None,  # share of conditions withheld; by default .1 for a model with a null one, else 0
-    cbs=(),  # more callbacks
+    cbs=(),  # more callbacks; a `DeviceCB` or `AccelerateCB` of yours takes the place of `device`, and `bf16`
 ) -> Learner:  # `fit(n)` trains `model` in place; then it is in eval mode and has the averaged weights
     "The recipe as a learner: task, device, precision, metrics, progress, schedule, clipping, NaN stop, average."
     if not lr > 0: raise ValueError(f'lr must be more than 0, got {lr}')
@@ -183,9 +198,10 @@ def ddpm_learner(
         task = ConditionalDDPM(label_dropout=label_dropout, importance=importance)
     elif label_dropout: raise ValueError(f'label_dropout={label_dropout} needs a model that is given conditions')
     else: task = DDPM(importance=importance)
+    places = place_callbacks(device, bf16, cbs)
     budget = [] if minutes is None else [BudgetCB(minutes), UntilBudgetCB()]
-    cbs = [task, DeviceCB(device), AutocastCB(bf16), MetricsCB(), ProgressCB(), ScheduleCB(schedule), GradientClipCB(),
-           NaNStopCB(), EMACB(ema), *budget, *cbs]
+    cbs = [task, *places, MetricsCB(), ProgressCB(), ScheduleCB(schedule), GradientClipCB(), NaNStopCB(), EMACB(ema),
+           *budget, *cbs]
     return Learner(model, dls, loss_fn, lr, cbs, for_model(optimizer, model))
 
 # %% ../nbs/07_training.ipynb #855035bc
