@@ -13,7 +13,7 @@ setup(
     long_description=Path('README.md').read_text(encoding='utf-8'), long_description_content_type='text/markdown',
     keywords=cfg['keywords'], url=cfg['git_url'], classifiers=['Programming Language :: Python :: 3'],
     install_requires=cfg['requirements'].split(),
-    extras_require={name: cfg[f'{name}_requirements'].split() for name in ('dev', 'bench', 'widgets', 'onnx')},
+    extras_require={name: cfg[f'{name}_requirements'].split() for name in ('dev', 'bench', 'widgets', 'onnx', 'multi')},
     package_data={'diffu_attn': ['assets/*']},
     entry_points={'console_scripts': cfg.get('console_scripts', '').split(), 'nbdev': ['diffu_attn=diffu_attn._modidx:d']},
 )

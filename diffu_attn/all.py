@@ -29,6 +29,7 @@ from .noise import alpha_bar, denoisify, eps_from_v, noisify, sample_times, v_fr
 from .optim import Muon, adamw
 from .position import POSITIONS, AbsoluteAttention, RelativeAttention, RotaryAttention
 from .pretrained import export_onnx, load_model, load_pretrained, open_model, pretrained_names, save_model
+from .processes import AccelerateCB, Processes, together
 from .progress import ProgressCB
 from .runs import eval_run, sample_run, train_run
 from .samplers import (DEFAULT_SPACING, SAMPLERS, SPACING, SPACINGS, sigma_of, sigma_to_t, t_to_sigma,

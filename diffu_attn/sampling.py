@@ -22,7 +22,7 @@ from .vis import progress_bar
 # %% ../nbs/06a_sampling.ipynb #449c6bb7
 def image_generators(
     n: int,  # number of images
-    generator: torch.Generator = None,  # source of the seeds; torch's global one by default; or a list of the results
+    generator: torch.Generator = None,  # source of the seeds; torch's global one by default; a list is given back
 ) -> list:  # n generators, on the CPU
     "A generator for each image; the first k don't depend on n."
     if isinstance(generator, list): return generator
@@ -183,7 +183,7 @@ def sample(
     guidance: float = None,  # scale g in ε∅ + g (ε_c - ε∅), 1: none; default: GUIDANCE where `c` and a null class are
     *,
     sz: tuple = None,  # images to draw `(b, c, h, w)`; default: as `image` or `noise`, else len(c) or 16 of the model's
-    generator: torch.Generator | list = None,  # for seeds; image i depends on it, on i and on c[i] alone; or one for each
+    generator: torch.Generator | list = None,  # for seeds; image i depends on it, i and c[i] alone; or one an image
     device=None,  # where to compute; the model's own device by default
     guidance_interval: tuple = (0, 1),  # times between which it is guided
     spacing: str = None,  # of the times, one of SPACINGS; by default as in DEFAULT_SPACING, else 'even'
