@@ -101,7 +101,7 @@ class CheckpointCB(Callback):
         self.folder, self.every, self.keep, self.about = Path(folder).expanduser(), every, keep, about or {}
 
     def before_fit(self, learn):
-        self.processes, self.parent = learn.processes, os.getppid()
+        self.processes = learn.processes
         self.signum, self.asked, self.handlers, self.due, self.earlier, self.started = None, None, {}, None, 0., None
         self.state = self.processes.from_main(self.open)
         if self.state: self.begin_at(learn, self.state)
@@ -191,8 +191,8 @@ def look(self: CheckpointCB, learn):
 @patch
 def agreed(self: CheckpointCB, due: float = 0.) -> float:
     "The signal by which any process was asked to stop, also into `signum`; else the largest `due`, below 1."
-    orphaned = self.processes.n > 1 and os.getppid() != self.parent              # the launcher died
-    value = self.processes.agree(float(signal.SIGTERM if orphaned else self.asked or due))
+    asked = signal.SIGTERM if self.processes.orphaned else self.asked
+    value = self.processes.agree(float(asked or due))
     if value >= 1: self.signum = int(value)
     return value
 

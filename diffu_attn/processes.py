@@ -25,8 +25,11 @@ class Processes(OneProcess):
     "Those of an `accelerate.Accelerator`."
     def __init__(self, accelerator):
         self.accelerator, self.rank, self.n = accelerator, accelerator.process_index, accelerator.num_processes
-        self.main = accelerator.is_main_process
+        self.main, self.parent = accelerator.is_main_process, os.getppid()
         self.every = 1 if accelerator.device.type == 'cpu' else 10
+
+    @property
+    def orphaned(self): return os.getppid() != self.parent
 
     def total(self, x):
         return self.accelerator.reduce(x.to(self.accelerator.device), 'sum').to(x.device)
@@ -131,9 +134,10 @@ class AccelerateCB(DeviceCB):
         super().__init__(self.accelerator.device)
         self.mixed_precision = self.accelerator.mixed_precision
         self.autocast = AutocastCB(self.mixed_precision == 'bf16')
+        self.shared = self.accelerator.num_processes > 1
+        self.processes = Processes(self.accelerator) if self.shared else OneProcess()
 
     def before_fit(self, learn):
-        self.shared = self.accelerator.num_processes > 1
         if self.shared: self.check(learn)
         super().before_fit(learn)
         self.autocast.before_fit(learn)
@@ -143,13 +147,13 @@ class AccelerateCB(DeviceCB):
         "Raise `ValueError` for a network, or for training batches, that the processes can't share."
         check_network(learn.model)
         if not learn.trains: return
-        for size in batch_sizes(learn.dls.train): check_shares(size, self.accelerator.num_processes)
+        for size in batch_sizes(learn.dls.train): check_shares(size, self.processes.n)
 
     def share(self, learn):
         "Wrap the network, and let each process load its rows."
-        learn.processes = Processes(self.accelerator)
+        learn.processes = self.processes
         if self.dls is None: self.dls = learn.dls                                # given back by DeviceCB
-        if loader := share_loader(learn.dls.train, learn.processes):
+        if loader := share_loader(learn.dls.train, self.processes):
             learn.dls, self.loaded = copy.copy(learn.dls), loader
             learn.dls.train = loader
         handler, ids = self.accelerator.ddp_handler, None if self.device.type == 'cpu' else [self.device]
@@ -166,7 +170,7 @@ class AccelerateCB(DeviceCB):
 
     def before_batch(self, learn):
         check_batch(learn.batch)
-        if self.shared: self.cut(learn, learn.processes)
+        if self.shared: self.cut(learn, self.processes)
         super().before_batch(learn)
         self.autocast.before_batch(learn)
 
@@ -195,7 +199,7 @@ class AccelerateCB(DeviceCB):
     def cleanup_fit(self, learn):
         if self.wrapped is not None: learn.model = self.bare
         self.bare = self.wrapped = self.loaded = None
-        learn.processes = OneProcess()
+        learn.processes, self.processes.whole = OneProcess(), None
         super().cleanup_fit(learn)
 
 # %% ../nbs/38_processes.ipynb #38pr0021
