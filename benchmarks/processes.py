@@ -4,6 +4,8 @@
     python benchmarks/processes.py equal            weights after 50 steps, with AdamW and with the laptop recipe
 
 Both train the laptop network with batches of 64, whatever the number of processes. Run nothing beside `speed`.
+Weights can't be equal to the bit: the mean over 64 images is taken in two parts, so sums are rounded in another order,
+and each later step starts from the difference; Muon enlarges it, the more so where it multiplies in bfloat16.
 """
 import statistics, sys, tempfile, time
 
@@ -20,7 +22,7 @@ class WatchCB(Callback):
 
 def trained(recipe: str, steps: int, model: str, out: str):
     "One of the processes: train for so many steps; the first writes weights and seconds of each step to `out`."
-    from diffu_attn.fashion import get_fashion_dls
+    from diffu_attn.images import get_fashion_dls
     from diffu_attn.models import create_model
     from diffu_attn.processes import AccelerateCB
     from diffu_attn.training import PRESETS, conditional_train
@@ -30,7 +32,7 @@ def trained(recipe: str, steps: int, model: str, out: str):
     net, dls = create_model(model, 10, null_class=True), get_fashion_dls(size['bs'], n=size['bs'] * steps)
     dls.valid = get_fashion_dls(size['bs'], n=size['bs']).valid                  # soon done
     conditional_train(net, dls, n_epochs=1, extra_cbs=[place, watch], **options)
-    if place.accelerator.is_main_process:
+    if place.processes.main:
         torch.save(dict(weights=watch.weights, seconds=[b - a for a, b in zip(watch.ends, watch.ends[1:])]), out)
 
 def run(n: int, recipe: str, args) -> dict:

@@ -101,7 +101,7 @@ class CheckpointCB(Callback):
         self.folder, self.every, self.keep, self.about = Path(folder).expanduser(), every, keep, about or {}
 
     def before_fit(self, learn):
-        self.processes, self.parent = learn.processes, os.getppid()
+        self.processes = learn.processes
         self.signum, self.asked, self.handlers, self.due, self.earlier, self.started = None, None, {}, None, 0., None
         self.state = self.processes.from_main(self.open)
         if self.state: self.begin_at(learn, self.state)
@@ -183,20 +183,6 @@ def cleanup_batch(self: CheckpointCB, learn):
     if (learn.i + 1) % self.processes.every == 0: self.look(learn)
 
 @patch
-def look(self: CheckpointCB, learn):
-    "Is a checkpoint due? Then keep the state of the generators before the next batch is drawn."
-    due = self.agreed(.5 * (time.monotonic() - self.saved >= self.every))
-    self.due = random_state(learn.dls.train) if due else None
-
-@patch
-def agreed(self: CheckpointCB, due: float = 0.) -> float:
-    "The signal by which any process was asked to stop, also into `signum`; else the largest `due`, below 1."
-    orphaned = self.processes.n > 1 and os.getppid() != self.parent              # the launcher died
-    value = self.processes.agree(float(signal.SIGTERM if orphaned else self.asked or due))
-    if value >= 1: self.signum = int(value)
-    return value
-
-@patch
 def after_step(self: CheckpointCB, learn): self.stepped = learn.i + 1
 
 @patch
@@ -229,6 +215,21 @@ def write(self: CheckpointCB, learn, done: int, drawn: dict):
     try: write_checkpoint(self.folder, state)
     except OSError as e: warnings.warn(f'no checkpoint was written: {e}; the run goes on', stacklevel=2)
     prune(self.folder, self.keep, evaluations(learn.history))
+
+# %% ../nbs/33_checkpoint.ipynb #33pr0004
+@patch
+def look(self: CheckpointCB, learn):
+    "Is a checkpoint due? Then keep the state of the generators before the next batch is drawn."
+    due = self.agreed(.5 * (time.monotonic() - self.saved >= self.every))
+    self.due = random_state(learn.dls.train) if due else None
+
+@patch
+def agreed(self: CheckpointCB, due: float = 0.) -> float:
+    "The signal by which any process was asked to stop, also into `signum`; else the largest `due`, below 1."
+    asked = signal.SIGTERM if self.processes.orphaned else self.asked
+    value = self.processes.agree(float(asked or due))
+    if value >= 1: self.signum = int(value)
+    return value
 
 # %% ../nbs/33_checkpoint.ipynb #33ck0027
 def pick(folder: Path, best: bool) -> tuple:

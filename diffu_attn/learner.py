@@ -74,6 +74,7 @@ class OneProcess:
     rank, n, main = 0, 1, True  # which process this is, how many there are, and is this the one that writes and shows?
     every = 1  # in how many batches the processes agree once: more where to read a number makes a device wait
     whole = None  # rows of the batch that the processes share; None: those at hand
+    orphaned = False  # has the launcher died?
     def rows(self, n: int) -> slice:
         "Those of a batch of `n` that are this process's."
         return slice(self.rank, None, self.n)

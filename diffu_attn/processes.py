@@ -10,6 +10,7 @@ __all__ = ['FOLLOWED', 'Processes', 'RowsSampler', 'check_shares', 'batch_sizes'
 import copy, os
 
 import torch
+from fastcore.basics import patch
 from torch import nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 from torch.utils.data import DataLoader, IterableDataset
@@ -25,8 +26,11 @@ class Processes(OneProcess):
     "Those of an `accelerate.Accelerator`."
     def __init__(self, accelerator):
         self.accelerator, self.rank, self.n = accelerator, accelerator.process_index, accelerator.num_processes
-        self.main = accelerator.is_main_process
+        self.main, self.parent = accelerator.is_main_process, os.getppid()
         self.every = 1 if accelerator.device.type == 'cpu' else 10
+
+    @property
+    def orphaned(self): return os.getppid() != self.parent
 
     def total(self, x):
         return self.accelerator.reduce(x.to(self.accelerator.device), 'sum').to(x.device)
@@ -102,8 +106,8 @@ def check_accelerator(accelerator):
         if got[name] not in allowed:
             raise ValueError(f'AccelerateCB follows {name} {" or ".join(map(str, allowed))}, got {got[name]}')
     if (started := int(os.environ.get('WORLD_SIZE', 1))) != accelerator.num_processes:
-        raise ValueError(f'{started} processes were started, and accelerate knows of {accelerator.num_processes}: where '
-                         'there is no GPU, give AccelerateCB(Accelerator(cpu=True))')
+        raise ValueError(f'{started} processes were started, and accelerate knows of {accelerator.num_processes}: '
+                         'where there is no GPU, give AccelerateCB(Accelerator(cpu=True))')
 
 def check_network(model):
     "Raise `ValueError` for a network that is wrapped already, or normalizes over the images of a batch."
@@ -131,31 +135,14 @@ class AccelerateCB(DeviceCB):
         super().__init__(self.accelerator.device)
         self.mixed_precision = self.accelerator.mixed_precision
         self.autocast = AutocastCB(self.mixed_precision == 'bf16')
+        self.shared = self.accelerator.num_processes > 1
+        self.processes = Processes(self.accelerator) if self.shared else OneProcess()
 
     def before_fit(self, learn):
-        self.shared = self.accelerator.num_processes > 1
         if self.shared: self.check(learn)
         super().before_fit(learn)
         self.autocast.before_fit(learn)
         if self.shared: self.share(learn)
-
-    def check(self, learn):
-        "Raise `ValueError` for a network, or for training batches, that the processes can't share."
-        check_network(learn.model)
-        if not learn.trains: return
-        for size in batch_sizes(learn.dls.train): check_shares(size, self.accelerator.num_processes)
-
-    def share(self, learn):
-        "Wrap the network, and let each process load its rows."
-        learn.processes = Processes(self.accelerator)
-        if self.dls is None: self.dls = learn.dls                                # given back by DeviceCB
-        if loader := share_loader(learn.dls.train, learn.processes):
-            learn.dls, self.loaded = copy.copy(learn.dls), loader
-            learn.dls.train = loader
-        handler, ids = self.accelerator.ddp_handler, None if self.device.type == 'cpu' else [self.device]
-        options = handler.to_kwargs() if handler else {}
-        self.bare, self.wrapped = learn.model, DistributedDataParallel(learn.model, device_ids=ids, **options)
-        if handler: handler.register_comm_hook(self.wrapped)
 
     def before_epoch(self, learn):
         if not self.shared: return
@@ -166,21 +153,9 @@ class AccelerateCB(DeviceCB):
 
     def before_batch(self, learn):
         check_batch(learn.batch)
-        if self.shared: self.cut(learn, learn.processes)
+        if self.shared: self.cut(learn, self.processes)
         super().before_batch(learn)
         self.autocast.before_batch(learn)
-
-    def cut(self, learn, processes):
-        "Keep the rows of this process, where it hasn't loaded them alone."
-        size = len(learn.batch[-1])
-        if learn.batches is self.loaded: processes.whole = size * processes.n
-        else:
-            if learn.training: check_shares(size, processes.n)
-            if any(isinstance(part, tuple) or len(part) != size for part in learn.batch):
-                raise ValueError('processes share batches of tensors, arrays or lists with a row for each image, got '
-                                 f'{[type(part).__name__ for part in learn.batch]}')
-            processes.whole, rows = size, processes.rows(size)
-            learn.batch = tuple(part[rows] for part in learn.batch)
 
     def after_predict(self, learn): self.autocast.after_predict(learn)
 
@@ -195,8 +170,42 @@ class AccelerateCB(DeviceCB):
     def cleanup_fit(self, learn):
         if self.wrapped is not None: learn.model = self.bare
         self.bare = self.wrapped = self.loaded = None
-        learn.processes = OneProcess()
+        learn.processes, self.processes.whole = OneProcess(), None
         super().cleanup_fit(learn)
+
+# %% ../nbs/38_processes.ipynb #38pr0036
+@patch
+def check(self: AccelerateCB, learn):
+    "Raise `ValueError` for a network, or for training batches, that the processes can't share."
+    check_network(learn.model)
+    if not learn.trains: return
+    for size in batch_sizes(learn.dls.train): check_shares(size, self.processes.n)
+
+@patch
+def share(self: AccelerateCB, learn):
+    "Wrap the network, and let each process load its rows."
+    learn.processes = self.processes
+    if self.dls is None: self.dls = learn.dls                                # given back by DeviceCB
+    if loader := share_loader(learn.dls.train, self.processes):
+        learn.dls, self.loaded = copy.copy(learn.dls), loader
+        learn.dls.train = loader
+    handler, ids = self.accelerator.ddp_handler, None if self.device.type == 'cpu' else [self.device]
+    options = handler.to_kwargs() if handler else {}
+    self.bare, self.wrapped = learn.model, DistributedDataParallel(learn.model, device_ids=ids, **options)
+    if handler: handler.register_comm_hook(self.wrapped)
+
+@patch
+def cut(self: AccelerateCB, learn, processes):
+    "Keep the rows of this process, where it hasn't loaded them alone."
+    size = len(learn.batch[-1])
+    if learn.batches is self.loaded: processes.whole = size * processes.n
+    else:
+        if learn.training: check_shares(size, processes.n)
+        if any(isinstance(part, tuple) or len(part) != size for part in learn.batch):
+            raise ValueError('processes share batches of tensors, arrays or lists with a row for each image, got '
+                             f'{[type(part).__name__ for part in learn.batch]}')
+        processes.whole, rows = size, processes.rows(size)
+        learn.batch = tuple(part[rows] for part in learn.batch)
 
 # %% ../nbs/38_processes.ipynb #38pr0021
 def together(

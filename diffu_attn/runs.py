@@ -14,16 +14,16 @@ import torch
 from .callbacks import LossFileCB
 from .checkpoint import CheckpointCB, difference, plain
 from .checks import check_int, output_path
+from .data import TensorBatches, n_images, root_mean_square
 from .device import autocast, default_device, fast_bf16
 from .evaluate import Evaluator, Report, draw_seeds, evaluate
 from .fashion import CLASSES
-from .data import TensorBatches, n_images, root_mean_square
 from .features import build_classifier, load_classifier, train_classifier
 from .images import get_fashion_dls, image_dls, is_fashion
-from .models import CONFIGS, add_null_class, create_model, image_shape
 from .learner import OneProcess
+from .models import CONFIGS, add_null_class, create_model, image_shape
 from .pretrained import load_model, open_model, save_model
-from .processes import AccelerateCB, Processes, together
+from .processes import AccelerateCB, together
 from .sampling import GUIDANCE, N_STEPS, guidance_scale, image_generators, sample
 from .trackers import TrackerCB
 from .training import conditional_train, eps_loss, preset, train
@@ -63,7 +63,7 @@ def launched(device=None) -> AccelerateCB:
 def place(device) -> tuple:  # (OneProcess or Processes, the device of this process)
     "Who draws, and where."
     shared = launched(device)
-    return (OneProcess(), device) if shared is None else (Processes(shared.accelerator), shared.device)
+    return (OneProcess(), device) if shared is None else (shared.processes, shared.device)
 
 
 # %% ../nbs/35_runs.ipynb #35ru0010
@@ -315,7 +315,7 @@ def train_run(
     taken = (cbs[1].seconds if resume else time.monotonic() - started) / 60
     recipe = f'preset {preset_name}, {cbs[0].images:,} images seen, batch {batch_size}, lr {lr}, seed {seed}'
     if not unconditional: recipe += f', label dropout {label_dropout}'
-    processes = OneProcess() if shared is None else Processes(shared.accelerator)
+    processes = OneProcess() if shared is None else shared.processes
     card = dict(card_of(model, start, dls, cbs[0], recipe, taken, processes), run=run)
     return results(model, files, card, seed, taken, processes)
 

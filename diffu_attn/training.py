@@ -164,7 +164,7 @@ def place_callbacks(device, bf16, cbs) -> list:
     precise = not isinstance(own, AccelerateCB)
     for name, given, free in (('device', device, own is None), ('bf16', bf16, precise)):
         if given is not None and not free:
-            raise ValueError(f'{name}={given!r} was given, and a {type(own).__name__}, which decides it: give one')
+            raise ValueError(f'{name}={given!r} was given, and {type(own).__name__} decides it: give one of the two')
     return ([] if own else [DeviceCB(device)]) + ([AutocastCB(bf16)] if precise else [])
 
 class UntilBudgetCB(Callback):
