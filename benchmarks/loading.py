@@ -1,8 +1,8 @@
 """What it costs to load many pictures: time, memory, and batches from memory beside batches by workers.
 
-    python benchmarks/loading.py                  100,000 colour pictures of 64x64: some minutes, 0.5 GB of disk
+    python benchmarks/loading.py                  100,000 color pictures of 64x64: some minutes, 0.5 GB of disk
 
-The pictures are made: a blend of four random colours, as PNG, in ten class folders. torchvision's `ImageFolder` behind a
+The pictures are made: a blend of four random colors, as PNG, in ten class folders. torchvision's `ImageFolder` behind a
 `DataLoader`, with the usual transforms, is the peer: it reads each file anew in each epoch. A figure of memory is what
 the process holds at its peak, less what it held before the pictures.
 """

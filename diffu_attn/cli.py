@@ -157,7 +157,7 @@ def add_train(commands):
     p.add_argument('--data', help=DATA_HELP)
     p.add_argument('--side', type=whole, help='of the images, which the pictures are resized to; by default that of '
                    'the weights to go on from, else 32')
-    p.add_argument('--channels', type=whole, choices=(1, 3), help='1: grey, 3: colour; by default as the pictures are')
+    p.add_argument('--channels', type=whole, choices=(1, 3), help='1: grey, 3: color; by default as the pictures are')
     p.add_argument('--track', metavar='NAME', help="log to a tracker, too: tensorboard, in the run's folder, or wandb, "
                    'trackio and others that accelerate knows (pip install diffu_attn[track])')
     p.add_argument('--start',

@@ -61,22 +61,26 @@ class TensorBatches:
         *,
         crop: int = 0,  # rows and columns to cut off: at random where it shuffles, else around the middle
         flip: bool = False,  # mirror half of the images, where it shuffles?
+        repeat: int = 1,  # how often each image comes, where it shuffles: few images make short epochs
     ):
         check_int('bs', bs)
+        check_int('repeat', repeat)
         images, labels = torch.as_tensor(images), torch.as_tensor(labels)
         if images.dtype != torch.uint8 or images.ndim != 4 or not len(images):
             raise ValueError('images must be bytes (uint8) of shape (n, c, h, w) with n of at least 1, got '
                              f'{images.dtype} {tuple(images.shape)}')
         check_labels(labels, len(images))
         self.images, self.labels, self.bs, self.shuffle = images, labels.long(), min(int(bs), len(images)), shuffle
-        self.crop, self.flip = crop, flip
+        self.crop, self.flip, self.repeat = crop, flip, int(repeat)
 
-    def __len__(self): return len(self.images) // self.bs if self.shuffle else -(-len(self.images) // self.bs)
+    def __len__(self):
+        n = len(self.images)
+        return n * self.repeat // self.bs if self.shuffle else -(-n // self.bs)
 
     def __iter__(self):
         n, device = len(self.images), self.images.device
-        order = (torch.randperm(n) if self.shuffle else torch.arange(n)).to(device)
-        for pick in order.split(self.bs)[:len(self)]:
+        order = [torch.randperm(n) for _ in range(self.repeat)] if self.shuffle else [torch.arange(n)]
+        for pick in torch.cat(order).to(device).split(self.bs)[:len(self)]:
             images = cut_and_flip(self.images[pick], self.crop, self.flip, self.shuffle)
             yield images.float() / 255 - .5, self.labels[pick]
 
@@ -121,6 +125,7 @@ class DataLoaders:
         self.train, self.valid = ((b if columns is None else ColumnBatches(b, columns)) for b in (train, valid))
         self.shape, self.class_names, self.about = shape, class_names, about
 
+    def __repr__(self): return f'DataLoaders({self.about or "of batches"}, shape={self.shape})'
     def to(self, device):
         "Both on `device`, where they can be moved; these stay where they are."
         moved = copy.copy(self)

@@ -9,7 +9,9 @@ __all__ = ['is_fashion', 'image_dls', 'get_fashion_dls']
 import os, re, warnings
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
+from numbers import Integral
 from pathlib import Path
+from urllib.error import HTTPError
 
 import numpy as np
 import torch
@@ -115,7 +117,7 @@ def numbered(labels: list, where: str) -> tuple:
         number = {name: i for i, name in enumerate(names)}
         return [number[v] for v in labels], names
     for i, v in enumerate(labels):
-        if isinstance(v, (bool, float)) or v is None or isinstance(v, str) or int(v) < 0:
+        if isinstance(v, bool) or not isinstance(v, Integral) or v < 0:
             raise ValueError(f'labels must be whole numbers from 0 on, or texts; {where} has {v!r} in row {i}')
     return [int(v) for v in labels], None
 
@@ -126,7 +128,7 @@ class Rows:
         if image not in rows.column_names: raise ValueError(f'no column {image!r}: name one of {there} with image=')
         if label is not None and label not in rows.column_names and len(rows.column_names) > 1:
             raise ValueError(f'no column {label!r}: name one of {there} with label=, or give label=None for no classes')
-        self.rows, self.image, self.labels, self.classes = rows, image, None, None
+        self.rows, self.image, self.labels, self.classes = rows.select_columns(image), image, None, None
         if label not in rows.column_names: return
         self.labels, self.classes = numbered(rows[label][:], f'the column {label!r}')
         self.classes = getattr(rows.features[label], 'names', None) or self.classes
@@ -139,10 +141,14 @@ class Items:
     "A data set as torchvision has them: a length, and `(picture, label)` by number."
     def __init__(self, items):
         self.items, self.classes = items, getattr(items, 'classes', None)
+        first = items[0] if len(items) else ()
+        if not isinstance(first, (tuple, list)) or len(first) != 2:
+            raise ValueError(f'a data set must give pairs (picture, label), a {type(items).__name__} gives '
+                             f'{type(first).__name__}')
         labels = getattr(items, 'targets', None)                                 # so no picture is read for its label
         if labels is None or len(labels) != len(items): labels = [items[i][1] for i in range(len(items))]
-        self.labels, names = numbered(torch.as_tensor(labels).tolist() if not isinstance(labels[0], str) else labels,
-                                      type(items).__name__)
+        labels = [v.item() if hasattr(v, 'item') and v.ndim == 0 else v for v in labels]    # tensors, numpy's numbers
+        self.labels, names = numbered(labels, type(items).__name__)
         self.classes = list(self.classes) if self.classes else names
 
     def __len__(self): return len(self.items)
@@ -217,7 +223,7 @@ class Reader(torch.utils.data.Dataset):
 
     def __len__(self): return len(self.picks)
     def __getitem__(self, i: int) -> tuple:
-        for k in [*range(i, len(self)), *range(i)]:
+        for k in ((i + j) % len(self) for j in range(len(self))):
             found = try_bytes(self.pictures, self.picks[k], self.side, self.channels)
             if not isinstance(found, str): return found, self.labels[k]
             say_left_out([(self.pictures.name(self.picks[k]), found)])
@@ -295,7 +301,9 @@ def open_source(source):
         raise FileNotFoundError(f'no folder {source}')
     from datasets import load_dataset
     try:
-        if not is_offline(): ask_hub(source)
+        try:
+            if not is_offline(): ask_hub(source)
+        except HTTPError: pass                                                   # it answers; it may know our token
         return load_dataset(source)
     except Exception as e:                                                       # of the network, the hub, a bad copy
         why = ' '.join(str(e).split()) or type(e).__name__
@@ -305,6 +313,8 @@ def open_source(source):
 def choose(parts: tuple, valid, seed: int, n: int) -> tuple:
     "[(part, places, labels)] to train and to evaluate on, the names of the classes, and how they were split."
     train, held = parts
+    for part in parts:
+        if part is not None and not len(part): raise ValueError('a part of the source holds no pictures')
     labels = torch.zeros(len(train), dtype=torch.long) if train.labels is None else torch.tensor(train.labels)
     names = train.classes
     if held is not None:
@@ -324,21 +334,23 @@ def choose(parts: tuple, valid, seed: int, n: int) -> tuple:
         draw = torch.Generator().manual_seed(seed)
         few = [torch.randperm(len(p), generator=draw)[:n].sort().values for _, p, _ in chosen]
         chosen = [(part, p[pick], own[pick]) for (part, p, own), pick in zip(chosen, few)]
-    if train.labels is not None and names is None:
-        names = [str(k) for k in range(1 + max(own.max().item() for *_, own in chosen))]
+    largest = max(own.max().item() for *_, own in chosen)
+    if names is not None and largest >= len(names):
+        raise ValueError(f'there are {len(names)} classes, so labels must lie in 0..{len(names) - 1}, got {largest}')
+    if train.labels is not None and names is None: names = [str(k) for k in range(1 + largest)]
     return chosen, names and list(map(str, names)), how
 
 # %% ../nbs/02b_images.ipynb #02im0035
-def in_memory(chosen: list, bs: int, side: int, channels: int, crop: int, flip: bool) -> tuple:
+def in_memory(chosen: list, bs: int, side: int, channels: int, crop: int, flip: bool, repeat: int) -> tuple:
     "([training, validation] batches of bytes in memory, channels)."
     def read(part, places):
         if isinstance(part, Arrays): return part.read_all(places, side + crop, channels)
         return read_all(part, places.tolist(), side + crop, channels)
     read_parts = [(*read(part, places), labels) for part, places, labels in chosen]
     c = max(images.shape[1] for images, *_ in read_parts)                        # one part may be grey, the other not
-    loaders = [TensorBatches(images.expand(-1, c, -1, -1).contiguous(), labels[kept], bs, shuffle, crop=crop, flip=flip)
-               for (images, kept, labels), shuffle in zip(read_parts, (True, False))]
-    return loaders, c
+    options = dict(crop=crop, flip=flip, repeat=repeat)
+    return [TensorBatches(images.expand(-1, c, -1, -1).contiguous(), labels[kept], bs, shuffle, **options)
+            for (images, kept, labels), shuffle in zip(read_parts, (True, False))], c
 
 def in_workers(chosen: list, bs: int, side: int, channels: int, crop: int, flip: bool, workers: int) -> tuple:
     "([training, validation] loaders that read each picture when it is needed, channels)."
@@ -351,7 +363,6 @@ def in_workers(chosen: list, bs: int, side: int, channels: int, crop: int, flip:
         loaders.append(DataLoader(reader, min(bs, len(reader)), shuffle, num_workers=workers, collate_fn=collate,
                                   drop_last=shuffle))
     return loaders, channels
-
 
 # %% ../nbs/02b_images.ipynb #02im0036
 def image_dls(
@@ -369,6 +380,7 @@ def image_dls(
     n: int = None,  # use so many images of each part at most, chosen with `seed`
     crop: int = 0,  # in training, cut a window at random out of images of `side + crop`
     flip: bool = False,  # in training, mirror half of the images
+    repeat: int = 1,  # how often an epoch goes through the training images, where they stay in memory
     memory_gb: float = 4.,  # what needs no more stays in memory, as bytes; the rest is read in each epoch by workers
     workers: int = None,  # how many; by default one for each processor, up to 8
 ) -> DataLoaders:  # images `(b, channels, side, side)` in [-0.5, 0.5], labels (0 without classes)
@@ -388,10 +400,10 @@ def image_dls(
             raise ValueError(f'{len(class_names)} class names were given, the source has {len(names or [])} classes')
         names = list(map(str, class_names))
     need = sum(len(places) for _, places, _ in chosen) * (channels or 3) * (side + crop)**2
-    if need <= memory_gb * 1e9: loaders, channels = in_memory(chosen, bs, side, channels, crop, flip)
+    if need <= memory_gb * 1e9: loaders, channels = in_memory(chosen, bs, side, channels, crop, flip, repeat)
     else: loaders, channels = in_workers(chosen, bs, side, channels or 3, crop, flip, workers)
     where = Path(source).name if isinstance(source, (str, Path)) else type(source).__name__
-    if isinstance(source, (tuple, list, torch.Tensor, np.ndarray)): where = 'tensors'
+    if isinstance(source, (tuple, torch.Tensor, np.ndarray)): where = 'tensors'
     counts = list(map(n_images, loaders))
     about = f'{where}: {counts[0]:,} training images, {counts[1]:,} to evaluate on ({how})'
     return DataLoaders(*loaders, shape=(channels, side, side), class_names=names, about=about)

@@ -243,7 +243,12 @@ def of_run(files: dict, run: dict) -> dict:  # `files`
 # %% ../nbs/35_runs.ipynb #35ru0031
 def as_many_images(sizes: dict, dls) -> int:
     "In how many epochs a preset sees as many of these images as it sees garments; never fewer than its own."
-    return max(sizes['epochs'], round(sizes['epochs'] * (sizes['n'] or 60_000) / n_images(dls.train)))
+    seen = n_images(dls.train) * getattr(dls.train, 'repeat', 1)
+    return max(sizes['epochs'], round(sizes['epochs'] * (sizes['n'] or 60_000) / seen))
+
+def lengthen(dls, least: int = 2000):
+    "Let an epoch go through the training images again until it has seen so many: each epoch is evaluated, and shown."
+    if isinstance(dls.train, TensorBatches): dls.train.repeat = max(1, round(least / n_images(dls.train)))
 
 def results(model, files: dict, card: dict, seed: int, minutes: float, processes) -> dict:
     "Write weights and samples, of up to ten classes; the weights last: they say that the run has ended."
@@ -268,7 +273,7 @@ def train_run(
     start: str = None,  # weights to go on from: a name that comes with the package, or a file of `save_model`
     unconditional: bool = False,  # a model that knows no classes, though the images have some?
     label_dropout: float = .1,  # share of the labels withheld in training, for guidance; 0: no null class
-    epochs: int = None,  # times through the training images; few images are gone through more often
+    epochs: int = None,  # times through the training images; by default an epoch sees at least 2,000 images
     minutes: float = None,  # train for so long instead
     batch_size: int = None,  # images in a step
     lr: float = None,  # highest learning rate
@@ -300,6 +305,7 @@ def train_run(
     torch.manual_seed(seed)
     model = first_model(sizes['model'], begun, unconditional, label_dropout, dls, data)
     if lr is None: lr = sizes['lr' if unconditional else 'conditional_lr']
+    if epochs is None and not is_fashion(data): lengthen(dls)
     if epochs is None: epochs = sizes['epochs'] if is_fashion(data) else as_many_images(sizes, dls)
     about = dict(preset=preset_name, seed=seed, start=start, label_dropout=label_dropout, unconditional=unconditional,
                  minutes=minutes, batch_size=batch_size, data=data, side=side, channels=channels)
