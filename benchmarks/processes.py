@@ -57,6 +57,7 @@ def speed(args):
                        **{f'images_per_second_{n}': statistics.median(v) for n, v in rates.items()}, **machine()))
 
 def equal(args):
+    failed = False
     print(f'after {args.steps} steps of 64 images: largest difference of a weight between 1 and 2 processes')
     for recipe in 'adamw', 'laptop':
         one, two = (run(n, recipe, args)['weights'] for n in (1, 2))
@@ -66,6 +67,8 @@ def equal(args):
                    of=worst, mean=torch.cat([v.flatten() for v in off.values()]).mean().item())
         print(f'{recipe:8} {row["largest"]:.1e} ({worst}), {row["mean"]:.1e} on average')
         add(args.out, dict(row, **machine()))
+        failed |= row['largest'] > 1e-5
+    return int(failed)
 
 def main():
     if sys.argv[1:2] == ['--inside']:
@@ -80,6 +83,6 @@ def main():
         c.add_argument('--repeats', type=int, default=5, help='runs of each')
         c.add_argument('--warm-up', type=int, default=5, help='steps that are not counted')
     args = p.parse_args()
-    args.run(args)
+    return args.run(args)
 
 if __name__ == '__main__': sys.exit(main())

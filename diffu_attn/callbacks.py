@@ -36,7 +36,7 @@ class DeviceCB(Callback):
 # %% ../nbs/03a_callbacks.ipynb #01566c81
 class AutocastCB(Callback):
     "Predict in bfloat16 while training; results are float32 again (Micikevicius et al. 2018)."
-    order, settings = -15, ('enabled',)
+    order = -15
     def __init__(self, enabled: bool = None): self.enabled, self.context = enabled, None  # None: where `fast_bf16`
     def before_fit(self, learn):
         self.device = next(learn.model.parameters()).device

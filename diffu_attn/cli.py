@@ -76,6 +76,11 @@ def add_sampling(p):
     p.add_argument('--seed', type=seed, default=0, help='the same seed draws the same images')
     p.add_argument('--device', type=device, default='cpu', help='cpu, cuda or mps')
 
+def add_columns(p):
+    "Where a data set on the hub keeps what is needed."
+    for name, what in ('image', 'pictures'), ('label', 'labels'):
+        p.add_argument(f'--{name}', metavar='COLUMN', default=name, help=f'of the {what}, in a data set on the hub')
+
 def sampling(args) -> dict:
     "What `add_sampling` has read, as `sample_run` and `eval_run` take it."
     return dict(weights=args.weights, sampler=args.sampler, n_steps=args.steps, guidance=args.guidance,
@@ -101,7 +106,8 @@ def add_sample(commands):
 def eval_command(args):
     started = time.monotonic()
     report = eval_run(args.out, n=args.n, seeds=range(args.seed, args.seed + args.seeds), n_real=args.images,
-                      data=args.data, extractor=args.extractor, minutes=args.minutes, **sampling(args))
+                      **{name: getattr(args, name) for name in ('data', 'image', 'label', 'extractor', 'minutes')},
+                      **sampling(args))
     if report is None: return                                                    # another process has judged
     say(f'{args.weights}: {args.sampler}, {args.steps} evaluations, guidance {report["guidance"]}, seed {args.seed}'
         f'\n{report}\n{time.monotonic() - started:.0f} s: {Path(args.out).expanduser().resolve()}')
@@ -116,6 +122,7 @@ def add_eval(commands):
     p.add_argument('--seeds', type=whole, default=1, help='how many, counted from --seed; metrics are means over them')
     p.add_argument('--images', type=whole, help='real images of each split to compare with; by default all')
     p.add_argument('--data', help=f'what the weights were trained on: {DATA_HELP}')
+    add_columns(p)
     p.add_argument('--extractor', metavar='FILE', help='the network that judges; where there is no such file, it is '
                    'trained on the training images. By default that of the garments, or classifier.safetensors beside '
                    'the report')
@@ -124,7 +131,8 @@ def add_eval(commands):
 
 # %% ../nbs/10_cli.ipynb #10cl0002
 OF_TRAIN = ('force', 'start', 'unconditional', 'label_dropout', 'epochs', 'minutes', 'batch_size', 'lr', 'seed',
-            'device', 'data', 'side', 'channels', 'track')  # named as in `train_run`
+            'device', 'data', 'side', 'channels', 'track',
+            'image', 'label')  # named as in `train_run`
 
 def train_command(args):
     run = train_run(args.resume or args.out, args.preset, resume=bool(args.resume),
@@ -158,6 +166,7 @@ def add_train(commands):
     p.add_argument('--side', type=whole, help='of the images, which the pictures are resized to; by default that of '
                    'the weights to go on from, else 32')
     p.add_argument('--channels', type=whole, choices=(1, 3), help='1: grey, 3: color; by default as the pictures are')
+    add_columns(p)
     p.add_argument('--track', metavar='NAME', help="log to a tracker, too: tensorboard, in the run's folder, or wandb, "
                    'trackio and others that accelerate knows (pip install diffu_attn[track])')
     p.add_argument('--start',

@@ -70,8 +70,13 @@ class TensorBatches:
             raise ValueError('images must be bytes (uint8) of shape (n, c, h, w) with n of at least 1, got '
                              f'{images.dtype} {tuple(images.shape)}')
         check_labels(labels, len(images))
-        self.images, self.labels, self.bs, self.shuffle = images, labels.long(), min(int(bs), len(images)), shuffle
+        self.images, self.labels, self.most, self.shuffle = images, labels.long(), int(bs), shuffle
         self.crop, self.flip, self.repeat = crop, flip, int(repeat)
+
+    @property
+    def bs(self) -> int:
+        "Images in a batch: all, where there are fewer than were asked for."
+        return min(self.most, len(self.images) * (self.repeat if self.shuffle else 1))
 
     def __len__(self):
         n = len(self.images)
@@ -101,7 +106,7 @@ class ColumnBatches:
 
     def __len__(self): return len(self.batches)
     def __getattr__(self, name):
-        if name == 'batches': raise AttributeError(name)                         # while it is being copied
+        if name in ('batches', 'to'): raise AttributeError(name)                 # in a copy; moved, they are dicts
         return getattr(self.batches, name)
 
     def __iter__(self):
@@ -125,7 +130,10 @@ class DataLoaders:
         self.train, self.valid = ((b if columns is None else ColumnBatches(b, columns)) for b in (train, valid))
         self.shape, self.class_names, self.about = shape, class_names, about
 
-    def __repr__(self): return f'DataLoaders({self.about or "of batches"}, shape={self.shape})'
+    def __repr__(self):
+        classes = ', '.join(self.class_names) if self.class_names else 'no classes'
+        return f'DataLoaders({self.about or "of batches"}; (channels, h, w) {self.shape}; {classes})'
+
     def to(self, device):
         "Both on `device`, where they can be moved; these stay where they are."
         moved = copy.copy(self)

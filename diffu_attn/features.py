@@ -49,22 +49,23 @@ class ImageClassifier(nn.Module):
         n_classes: int = 10,
         color_channels: int = 1,  # of the images
         image_size: int = 32,  # side of the images, even
+        mirror: bool = True,  # does a mirror image show the same? Then features are the mean for both
     ):
         super().__init__()
         check_int('n_classes', n_classes)
         if image_size % 2: raise ValueError(f'image_size must be even, got {image_size}')
         self.config = dict(widths=list(widths), n_classes=n_classes, color_channels=color_channels,
-                           image_size=image_size)
-        self.shape = color_channels, image_size, image_size
+                           image_size=image_size, mirror=mirror)
+        self.mirror, self.shape = mirror, (color_channels, image_size, image_size)
         a, b, d = widths
         self.body = nn.Sequential(nn.PixelUnshuffle(2), conv(4 * color_channels, a), Residual(a), conv(a, b, 2),
                                   Residual(b), conv(b, d, 2), Residual(d), nn.AdaptiveAvgPool2d(1), nn.Flatten())
         self.head = nn.Linear(d, n_classes)
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
-        "Input of the last layer: `(b, widths[-1])`; in eval mode the mean for the image and its mirror image."
+        "Input of the last layer: `(b, widths[-1])`; with `mirror`, in eval mode, the mean for image and mirror image."
         check_shape(x, self.shape)
-        return self.body(x) if self.training else (self.body(x) + self.body(x.flip(3))) / 2
+        return self.body(x) if self.training or not self.mirror else (self.body(x) + self.body(x.flip(3))) / 2
 
     def forward(self, x: torch.Tensor) -> torch.Tensor: return self.head(self.features(x))
 
@@ -73,12 +74,12 @@ FashionClassifier = ImageClassifier  # its name before
 
 # %% ../nbs/08a_features.ipynb #bd53e1ec
 class ClassifyCB(TrainCB):
-    "Task: name what is shown; half of the training images are mirrored, each batch is moved by up to `move` pixels."
-    def __init__(self, move: int): self.move = move
+    "Task: name what is shown; training images are moved by up to `move` pixels, and half of them mirrored if told."
+    def __init__(self, move: int, mirror: bool): self.move, self.mirror = move, mirror
     def before_batch(self, learn):
         x, c = learn.batch
         if learn.training:
-            x = torch.where(torch.rand(len(x), 1, 1, 1, device=x.device) < .5, x.flip(3), x)
+            if self.mirror: x = torch.where(torch.rand(len(x), 1, 1, 1, device=x.device) < .5, x.flip(3), x)
             i, j = torch.randint(2 * self.move + 1, (2,)).tolist()
             x = F.pad(x, [self.move] * 4, mode='replicate')[..., i:, j:][..., :x.shape[2], :x.shape[3]]
         learn.batch = x, c
@@ -88,16 +89,19 @@ def train_classifier(
     minutes: float = 3.,  # of training
     *,
     n_epochs: int = None,  # train for so many epochs instead
+    mirror: bool = True,  # does a mirror image show the same? Of arrows, letters, digits it doesn't
     seed: int = 0,  # of weights, order and moves
     device=None,  # where to train; by default a GPU where there is one
 ) -> ImageClassifier:  # in eval mode, on the CPU, without gradients; `.name` and `.card`, with its accuracy
-    "Train an extractor: two thirds of the time mirrored; the rest moved, too, and at a lower rate."
+    "Train an extractor: two thirds of the time as the images are; the rest moved, too, and at a lower rate."
+    if dls.shape is None: raise ValueError('the images must say their shape: DataLoaders(..., shape=, class_names=)')
     if not dls.class_names: raise ValueError('without classes no classifier can be trained: give an extractor instead')
     torch.manual_seed(seed)
-    classifier = ImageClassifier(n_classes=len(dls.class_names), color_channels=dls.shape[0], image_size=dls.shape[1])
+    classifier = ImageClassifier(n_classes=len(dls.class_names), color_channels=dls.shape[0], image_size=dls.shape[1],
+                                 mirror=mirror)
     opt = partial(torch.optim.AdamW, weight_decay=.05)
     for part, move, lr, schedule, ema in (2/3, 0, 3e-3, one_cycle, .998), (1/3, 1, 1e-3, linear_decay, .999):
-        cbs = [ClassifyCB(move), DeviceCB(device), MetricsCB(), ProgressCB(), ScheduleCB(schedule), EMACB(ema)]
+        cbs = [ClassifyCB(move, mirror), DeviceCB(device), MetricsCB(), ProgressCB(), ScheduleCB(schedule), EMACB(ema)]
         if n_epochs is None: cbs += [BudgetCB(part * minutes), UntilBudgetCB()]
         Learner(classifier, dls, F.cross_entropy, lr, cbs, opt).fit(max(1, round(part * (n_epochs or 1))))
     classifier = classifier.cpu().eval().requires_grad_(False)

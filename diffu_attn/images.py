@@ -6,7 +6,8 @@
 __all__ = ['is_fashion', 'image_dls', 'get_fashion_dls']
 
 # %% ../nbs/02b_images.ipynb #02im0003
-import os, re, warnings
+import hashlib, os, re, warnings
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from numbers import Integral
@@ -75,35 +76,47 @@ def endings() -> set:
     "Endings of the names of picture files that PIL can open."
     return {end for end, format in Image.registered_extensions().items() if format in Image.OPEN}
 
-def is_picture(path) -> bool: return Path(path).suffix.lower() in endings() and not Path(path).name.startswith('.')
+def is_picture(path: Path) -> bool: return path.suffix.lower() in endings()
 
 def subfolders(folder: Path) -> list:
     "Those that aren't hidden, by name."
     return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(('.', '__')))
 
+def reason(e: Exception) -> str: return ' '.join(f'{type(e).__name__}: {e}'.split())
+
+def say_left_out(bad: list, most: int = 20):
+    "A line for each picture `(name, why)` that can't be read."
+    for name, why in bad[:most]: warnings.warn(f'{name} was left out: {why}', stacklevel=3)
+    if bad[most:]: warnings.warn(f'{len(bad) - most} more pictures were left out', stacklevel=3)
+
 class Files:
     "Picture files in a folder, and in the folders below; `labels` and `classes` are None without subfolders."
     def __init__(self, folder: Path):
-        here, classes = sorted(filter(is_picture, folder.iterdir())), []
-        self.paths, labels = here, []
+        self.folder, self.paths, self.labels, self.classes, others = folder, [], [], [], Counter()
+        def take(files, label: int):
+            files = sorted(p for p in files if p.is_file() and not p.name.startswith('.'))
+            others.update(p.suffix or 'no ending' for p in files if not is_picture(p))
+            self.paths += (found := list(filter(is_picture, files)))
+            self.labels += [label] * len(found)
+            return found
+        here = take(folder.iterdir(), 0)
         for below in subfolders(folder):
-            inside = sorted(Path(at) / name for at, _, names in os.walk(below, followlinks=True) for name in names)
-            inside = list(filter(is_picture, inside))
-            if not inside:
-                warnings.warn(f'{below} holds no pictures: it is no class', stacklevel=2)
-                continue
-            labels += [len(classes)] * len(inside)
-            classes.append(below.name)
-            self.paths = self.paths + inside
-        if here and classes:
-            raise ValueError(f'{folder} holds {len(here)} pictures beside the classes {", ".join(classes[:5])}: put '
-                             'each into the folder of a class')
+            inside = (Path(at) / name for at, _, names in os.walk(below, followlinks=True) for name in names)
+            if take(inside, len(self.classes)): self.classes.append(below.name)
+            else: warnings.warn(f'{below} holds no pictures: it is no class', stacklevel=2)
+        if others:
+            warnings.warn(f'{folder}: {sum(others.values())} files are no pictures by their names '
+                          f'({", ".join(sorted(others))})', stacklevel=2)
+        if here and self.classes:
+            raise ValueError(f'{folder} holds {len(here)} pictures beside the classes {", ".join(self.classes[:5])}: '
+                             'put each into the folder of a class')
         if not self.paths:
             raise ValueError(f'{folder} holds no pictures, by the names of its files (.png, .jpg and the like)')
-        self.labels, self.classes = (labels, classes) if classes else (None, None)
+        if not self.classes: self.labels = self.classes = None
 
     def __len__(self): return len(self.paths)
     def name(self, i: int) -> str: return str(self.paths[i])
+    def key(self, i: int) -> str: return self.paths[i].relative_to(self.folder).as_posix()
     def __getitem__(self, i: int) -> Image.Image:
         with Image.open(self.paths[i]) as picture:
             picture.load()
@@ -128,9 +141,10 @@ class Rows:
         if image not in rows.column_names: raise ValueError(f'no column {image!r}: name one of {there} with image=')
         if label is not None and label not in rows.column_names and len(rows.column_names) > 1:
             raise ValueError(f'no column {label!r}: name one of {there} with label=, or give label=None for no classes')
-        self.rows, self.image, self.labels, self.classes = rows.select_columns(image), image, None, None
+        self.rows, self.image = rows.select_columns(image).with_format(None), image
+        self.labels = self.classes = None
         if label not in rows.column_names: return
-        self.labels, self.classes = numbered(rows[label][:], f'the column {label!r}')
+        self.labels, self.classes = numbered(rows.with_format(None)[label][:], f'the column {label!r}')
         self.classes = getattr(rows.features[label], 'names', None) or self.classes
 
     def __len__(self): return len(self.rows)
@@ -141,28 +155,40 @@ class Items:
     "A data set as torchvision has them: a length, and `(picture, label)` by number."
     def __init__(self, items):
         self.items, self.classes = items, getattr(items, 'classes', None)
-        first = items[0] if len(items) else ()
-        if not isinstance(first, (tuple, list)) or len(first) != 2:
-            raise ValueError(f'a data set must give pairs (picture, label), a {type(items).__name__} gives '
-                             f'{type(first).__name__}')
-        labels = getattr(items, 'targets', None)                                 # so no picture is read for its label
-        if labels is None or len(labels) != len(items): labels = [items[i][1] for i in range(len(items))]
+        labels, self.places = getattr(items, 'targets', None), range(len(items))  # so no picture is read for its label
+        if labels is None or len(labels) != len(items) or getattr(items, 'target_transform', None):
+            labels = self.read_labels()
         labels = [v.item() if hasattr(v, 'item') and v.ndim == 0 else v for v in labels]    # tensors, numpy's numbers
         self.labels, names = numbered(labels, type(items).__name__)
         self.classes = list(self.classes) if self.classes else names
 
-    def __len__(self): return len(self.items)
-    def name(self, i: int) -> str: return f'item {i}'
-    def __getitem__(self, i: int): return self.items[i][0]
+    def read_labels(self) -> list:
+        "Those of all items that can be read, which `places` then are."
+        found, bad, kind = {}, [], type(self.items).__name__
+        for i in range(len(self.items)):
+            try: item = self.items[i]
+            except Exception as e:
+                bad.append((f'item {i}', reason(e)))
+                continue
+            if not isinstance(item, (tuple, list)) or len(item) != 2:
+                raise ValueError(f'a data set must give pairs (picture, label), a {kind} gives {type(item).__name__}')
+            found[i] = item[1]
+        say_left_out(bad)
+        self.places = list(found)
+        return list(found.values())
+
+    def __len__(self): return len(self.places)
+    def name(self, i: int) -> str: return f'item {self.places[i]}'
+    def __getitem__(self, i: int): return self.items[self.places[i]][0]
 
 # %% ../nbs/02b_images.ipynb #02im0021
-HELD_OUT = 'test', 'validation', 'valid', 'val'  # what people call the part for evaluation, the usual one first
+HELD_OUT = 'test', 'validation', 'valid', 'val', 'dev', 'eval'  # what people call the part for evaluation
 
 def parts_of(source) -> dict:
     "The parts of a source by name; one alone is called train."
     if isinstance(source, dict): return dict(source)
     if isinstance(source, Path):
-        there = {p.name: p for p in subfolders(source)}
+        there = {p.name.lower(): p for p in subfolders(source)}
         if 'train' in there and set(there) & set(HELD_OUT): return there
     return {'train': source}
 
@@ -180,25 +206,24 @@ def hold_out(
     labels: torch.Tensor,  # of all images, integers `(n,)`
     share: float,  # of each class, in (0, 1)
     seed: int,  # of the choice
-) -> tuple:  # places to train on, and places held out, both rising; a class of one image is trained on
+    keys: list = None,  # what each image is called, so that the choice stays where others come or go
+) -> tuple:  # places to train on, and places held out, both rising; of each class at least one image is trained on
     "Split images at random, class by class."
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
-    out = [own[:round(share * len(own)) or int(len(own) > 1)] for k in labels.unique()
-           for own in [order[labels[order] == k]]]
+    if keys is not None:
+        digests = [hashlib.sha256(f'{seed}/{key}'.encode()).digest() for key in keys]
+        order = torch.tensor(sorted(range(len(keys)), key=digests.__getitem__))
     held = torch.zeros(len(labels), dtype=torch.bool)
-    held[torch.cat(out)] = True
+    for k in labels.unique():
+        own = order[labels[order] == k]
+        held[own[:min(max(1, round(share * len(own))), len(own) - 1)]] = True
     return (~held).nonzero()[:, 0], held.nonzero()[:, 0]
 
 # %% ../nbs/02b_images.ipynb #02im0024
 def try_bytes(pictures, i: int, side: int, channels: int):
     "The bytes of a picture `(c, side, side)`; or a text, why it can't be read."
     try: return to_bytes(pictures[i], side, channels)
-    except Exception as e: return ' '.join(f'{type(e).__name__}: {e}'.split())   # a broken file may raise anything
-
-def say_left_out(bad: list, most: int = 20):
-    "A line for each picture `(name, why)` that can't be read."
-    for name, why in bad[:most]: warnings.warn(f'{name} was left out: {why}', stacklevel=3)
-    if bad[most:]: warnings.warn(f'{len(bad) - most} more pictures were left out', stacklevel=3)
+    except Exception as e: return reason(e)                                      # a broken file may raise anything
 
 def read_all(pictures, picks: list, side: int, channels: int = None) -> tuple:
     "(bytes `(m, c, side, side)`, which of `picks` they are): all that can be read; c is 1 where all are grey."
@@ -250,8 +275,8 @@ class Arrays:
             raise ValueError(f'{len(images)} images need as many labels, got {len(labels)}')
         self.images, self.labels = images, labels
         if labels is None: return
-        texts = isinstance(labels, (list, tuple)) and isinstance(labels[0], str)
-        self.labels, self.classes = numbered(list(labels) if texts else torch.as_tensor(labels).tolist(), 'the tensor')
+        labels = labels.tolist() if hasattr(labels, 'tolist') else list(labels)
+        self.labels, self.classes = numbered(labels, 'the tensor')
 
     def __len__(self): return len(self.images)
 
@@ -324,17 +349,18 @@ def choose(parts: tuple, valid, seed: int, n: int) -> tuple:
         chosen = [(train, torch.arange(len(train)), labels), (held, torch.arange(len(held)), other)]
         how = 'as the source splits them'
     else:
-        share = valid or .1
+        share = .1 if valid is None else valid
         if not 0 < share < 1: raise ValueError(f'valid must be the name of a part, or a share in (0, 1), got {valid}')
-        places = hold_out(labels, share, seed)
+        keys = [train.key(i) for i in range(len(train))] if isinstance(train, Files) else None
+        places = hold_out(labels, share, seed, keys)
         if not all(map(len, places)):
             raise ValueError(f'{len(train)} pictures are too few to hold out {share:.0%} of them')
         chosen, how = [(train, p, labels[p]) for p in places], f'{share:.0%} of each class held out with seed {seed}'
+    largest = max(own.max().item() for *_, own in chosen)
     if n is not None:
         draw = torch.Generator().manual_seed(seed)
         few = [torch.randperm(len(p), generator=draw)[:n].sort().values for _, p, _ in chosen]
         chosen = [(part, p[pick], own[pick]) for (part, p, own), pick in zip(chosen, few)]
-    largest = max(own.max().item() for *_, own in chosen)
     if names is not None and largest >= len(names):
         raise ValueError(f'there are {len(names)} classes, so labels must lie in 0..{len(names) - 1}, got {largest}')
     if train.labels is not None and names is None: names = [str(k) for k in range(1 + largest)]
@@ -388,7 +414,7 @@ def image_dls(
 
     Raises `ValueError` for a source that holds no pictures, or says nothing clear about classes or parts,
     `FileNotFoundError` for a folder or a name that there isn't."""
-    for name, v in dict(bs=bs, side=side, n=1 if n is None else n).items(): check_int(name, v)
+    for name, v in dict(bs=bs, side=side, n=1 if n is None else n, repeat=repeat).items(): check_int(name, v)
     check_int('crop', crop, least=0)
     if channels not in (None, 1, 3): raise ValueError(f'channels must be 1 or 3, got {channels}')
     if class_names is None and is_fashion(source): class_names = CLASSES
@@ -402,8 +428,9 @@ def image_dls(
     need = sum(len(places) for _, places, _ in chosen) * (channels or 3) * (side + crop)**2
     if need <= memory_gb * 1e9: loaders, channels = in_memory(chosen, bs, side, channels, crop, flip, repeat)
     else: loaders, channels = in_workers(chosen, bs, side, channels or 3, crop, flip, workers)
-    where = Path(source).name if isinstance(source, (str, Path)) else type(source).__name__
-    if isinstance(source, (tuple, torch.Tensor, np.ndarray)): where = 'tensors'
+    where = Path(source).resolve().name if isinstance(source, (str, Path)) else type(source).__name__
+    if is_fashion(source): where = 'Fashion-MNIST'
+    elif isinstance(source, (tuple, torch.Tensor, np.ndarray)): where = 'tensors'
     counts = list(map(n_images, loaders))
     about = f'{where}: {counts[0]:,} training images, {counts[1]:,} to evaluate on ({how})'
     return DataLoaders(*loaders, shape=(channels, side, side), class_names=names, about=about)

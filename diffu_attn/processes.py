@@ -124,7 +124,7 @@ class AccelerateCB(DeviceCB):
     process. It takes the place of `DeviceCB` and `AutocastCB`: device and precision are accelerate's.
 
     Raises `ImportError` without the extra `multi`, `ValueError` for what several processes would not compute as one."""
-    order, settings, loaded, wrapped = -120, ('mixed_precision',), None, None
+    order, loaded, wrapped = -120, None, None
     def __init__(self,
         accelerator=None,  # an `accelerate.Accelerator`; by default one is made, on GPUs where there are any
     ):

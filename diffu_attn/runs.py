@@ -6,7 +6,7 @@
 __all__ = ['class_names', 'pick_classes', 'sample_run', 'eval_run', 'model_for', 'train_run']
 
 # %% ../nbs/35_runs.ipynb #35ru0003
-import json, os, time
+import json, os, re, time, warnings
 from pathlib import Path
 
 import torch
@@ -16,7 +16,7 @@ from .checkpoint import CheckpointCB, difference, plain
 from .checks import check_int, output_path
 from .data import TensorBatches, n_images, root_mean_square
 from .device import autocast, default_device, fast_bf16
-from .evaluate import Evaluator, Report, draw_seeds, evaluate
+from .evaluate import Evaluator, Report, draw_seeds, mean_report
 from .fashion import CLASSES
 from .features import build_classifier, load_classifier, train_classifier
 from .images import get_fashion_dls, image_dls, is_fashion
@@ -45,11 +45,16 @@ def pick_classes(
     parts = [str(part).strip() for part in (asked.split(',') if isinstance(asked, str) else asked)] or ['']
     if [part.lower() for part in parts] == ['all']: return list(range(len(names)))
     known, words = [name.lower() for name in names], [name for name in names if not name.isdecimal()]
-    picked = [known.index(p) if p in known else int(p) if p.isdecimal() else -1 for p in map(str.lower, parts)]
+    numbered = len(words) == len(names) or names == [str(i) for i in range(len(names))]
+    def place(part: str) -> int:                                                 # as it is written, else in any letters
+        if part in names: return names.index(part)
+        if part.lower() in known: return known.index(part.lower())
+        return int(part) if part.isdecimal() and numbered else -1                # where no name is another number
+    picked = list(map(place, parts))
     for part, i in zip(parts, picked):
         if not 0 <= i < len(names):
-            raise ValueError(f'no class {part!r}; there are 0 to {len(names) - 1}{", or " * bool(words)}'
-                             f'{", ".join(words)}')
+            said = [f'0 to {len(names) - 1}'] * numbered + [', '.join(names)] * (words != [] or not numbered)
+            raise ValueError(f'no class {part!r}; there are {", or ".join(said)}')
     return picked
 
 # %% ../nbs/35_runs.ipynb #35ru0060
@@ -58,7 +63,9 @@ def launched(device=None) -> AccelerateCB:
     if not {'WORLD_SIZE', 'ACCELERATE_MIXED_PRECISION'} & set(os.environ): return None
     try: from accelerate import Accelerator
     except ImportError: return AccelerateCB()                                    # which says what is missing
-    return AccelerateCB(Accelerator(cpu=torch.device(device or default_device()).type == 'cpu'))
+    device = torch.device(device or default_device())
+    precision = None if 'ACCELERATE_MIXED_PRECISION' in os.environ else 'bf16' if fast_bf16(device) else 'no'
+    return AccelerateCB(Accelerator(cpu=device.type == 'cpu', mixed_precision=precision))
 
 def place(device) -> tuple:  # (OneProcess or Processes, the device of this process)
     "Who draws, and where."
@@ -122,10 +129,12 @@ def sample_run(
 
 
 # %% ../nbs/35_runs.ipynb #35ru0030
-def open_data(data, bs: int, side: int, channels: int, n: int):
+def open_data(data, bs: int, side: int, channels: int, n: int, image: str, label: str):
     "What `data` names, as batches: Fashion-MNIST, or any pictures."
+    if not isinstance(data, (str, Path, type(None))):
+        raise ValueError(f'data must be a folder or a name, got {type(data).__name__}; train takes batches of anything')
     if is_fashion(data) and channels in (None, 1): return get_fashion_dls(bs, path=data, n=n, side=side)
-    return image_dls(data, bs, side=side, channels=channels, n=n)
+    return image_dls(data, bs, side=side, channels=channels, n=n, image=image, label=label)
 
 def check_data(model, dls, weights: str, unconditional: bool):
     "Raise `ValueError` unless `dls` show what `model` draws: images of the same shape and, if any, the same classes."
@@ -136,16 +145,21 @@ def check_data(model, dls, weights: str, unconditional: bool):
         raise ValueError(f'{weights} knows {", ".join(names or ["no classes"])}; the images have '
                          f'{", ".join(shown or ["no classes"])}' + ' that count' * unconditional)
 
+def warn_of_other(weights, card: dict, dls):
+    "Warn where weights were trained on data of another name."
+    was, are = (re.split('[:,]', text)[0] for text in (card.get('data', ''), dls.about))
+    if was and was != are: warnings.warn(f'{weights} were trained on {was}, and are judged by {are}', stacklevel=3)
+
 def judge_of(path: Path, dls, minutes: float, device):
-    "The classifier in a file, or a new one of `dls`, written there; raises `ValueError` where it knows other classes."
-    if path.is_file():
-        judge = load_classifier(path)
-        if judge.card.get('class_names') != dls.class_names or judge.shape != dls.shape:
-            raise ValueError(f'{path} was trained on other images: {judge.card.get("data")}, {judge.shape}')
-        return judge
-    judge = train_classifier(dls, minutes, device=device)
-    save_model(judge, path, card=judge.card, build=build_classifier)
-    return load_classifier(path)
+    "The classifier in a file, or a new one of `dls`, written there; raises `ValueError` for one of other images."
+    if not path.is_file():
+        judge = train_classifier(dls, minutes, device=device, mirror=False)
+        save_model(judge, path, card=judge.card, build=build_classifier)
+    judge = load_classifier(path)
+    if judge.shape != dls.shape or dls.class_names and judge.card.get('data') != dls.about:
+        raise ValueError(f'{path} was trained on {judge.card.get("data", "other images")}, as {judge.shape}; these are '
+                         f'{dls.about}, as {dls.shape}: name another file for their extractor')
+    return judge
 
 
 # %% ../nbs/35_runs.ipynb #35ru0017
@@ -157,6 +171,8 @@ def eval_run(
     seeds: tuple = (0,),  # of the samples; the metrics are means over them
     n_real: int = None,  # real images of each split to compare with; by default all
     data: str = None,  # what the model was trained on, as in `train_run`
+    image: str = 'image',  # the column of the pictures, where `data` is a data set on the hub
+    label: str = 'label',  # the column of the labels there
     extractor=None,  # judges: a network as `extract_features` takes it; or a file of one, made where there is none
     minutes: float = 3.,  # how long a new extractor is trained
     sampler: str = 'dpmpp_2m',  # one of SAMPLERS
@@ -171,21 +187,22 @@ def eval_run(
     processes, device = place(device)
     model = open_model(weights, device)
     guidance, (channels, side, _) = guidance_scale(model, guidance), image_shape(model)
-    dls, names = open_data(data, 250, side, channels, n_real), class_names(model)
+    dls, names = open_data(data, 250, side, channels, n_real, image, label), class_names(model)
     check_data(model, dls, weights, unconditional=names is None)
     if not isinstance(dls.train, TensorBatches): raise ValueError('too many images to compare with: give n_real')
     options = dict(sampler=sampler, n_steps=n_steps, guidance=guidance)
+    n_classes = len(names or dls.class_names or [''])
     def draw(c, generator):
         return generate(model, None if names is None else c, generator, processes, b=len(c), **options)
-    if not processes.main:                                                       # the others draw, one judges
-        for _ in draw_seeds(draw, n, seeds, len(names or [''])): pass
-        return
+    drawn = list(draw_seeds(draw, n, seeds, n_classes))
+    if not processes.main: return                                                # all draw, one judges
+    warn_of_other(weights, model.card, dls)
     if extractor is None and not (is_fashion(data) and dls.shape == (1, 32, 32)):
         extractor = path.with_name('classifier.safetensors')
     if isinstance(extractor, (str, Path)): extractor = judge_of(Path(extractor).expanduser(), dls, minutes, device)
     evaluator = Evaluator(dls.valid.images / 255 - .5, dls.valid.labels, dls.train.images / 255 - .5,
-                          dls.train.labels, extractor)
-    report = evaluate(draw, evaluator, n, seeds, model=model, valid=dls.valid)
+                          dls.train.labels, extractor, n_classes=n_classes)
+    report = mean_report([evaluator(*of_seed) for of_seed in drawn], seeds, eps_loss=eps_loss(model, dls.valid))
     if names is None:                                                            # no class was asked for
         for part in *report['by_seed'], *(report[k] for k in ('figures', 'spread', 'floor', 'few')):
             part.pop('accuracy', None)
@@ -205,6 +222,7 @@ def model_for(
     null_class: bool = True,  # with classes: one more label, for no class, so that samples can be guided?
 ):  # a new network, as of `create_model`
     "A network for the images in `dls`; `ValueError` where their side doesn't go with one of this name."
+    if dls.shape is None: raise ValueError('the images must say their shape: DataLoaders(..., shape=, class_names=)')
     names, (channels, side, _) = None if unconditional else dls.class_names, dls.shape
     scale = round(root_mean_square(dls.valid), 3) if 'sigma_data' in CONFIGS.get(name, ()) else None
     return create_model(name, names and len(names), channels, null_class=null_class and bool(names), class_names=names,
@@ -223,6 +241,19 @@ def first_model(name: str, start, unconditional: bool, label_dropout: float, dls
     else: model = model_for(dls, name, unconditional=unconditional, null_class=False)
     if label_dropout and not unconditional: add_null_class(model)
     return model
+
+def check_run(force: bool, resume: bool, seed: int, epochs: int, batch_size: int):
+    "Raise `ValueError` for what can't be a run."
+    if force and resume: raise ValueError('force starts anew and resume goes on: give one of them')
+    check_int('seed', seed, least=0)
+    for name, v in dict(epochs=epochs, batch_size=batch_size).items(): check_int(name, 1 if v is None else v)
+
+def files_of(folder: Path, there: bool) -> dict:
+    "What a run leaves in `folder`; raises `ValueError` where weights are there, unless they may be."
+    files = dict(weights=folder / 'weights.safetensors', samples=folder / 'samples.png', losses=folder / 'losses.csv')
+    if files['weights'].exists() and not there:
+        raise ValueError(f'{files["weights"]} is there already; name another folder, or replace it with force')
+    return files
 
 def card_of(model, start: str, dls, losses: LossFileCB, recipe: str, minutes: float, processes) -> dict:
     "What the file of weights says of them; what an earlier run said comes first."
@@ -246,9 +277,10 @@ def as_many_images(sizes: dict, dls) -> int:
     seen = n_images(dls.train) * getattr(dls.train, 'repeat', 1)
     return max(sizes['epochs'], round(sizes['epochs'] * (sizes['n'] or 60_000) / seen))
 
-def lengthen(dls, least: int = 2000):
-    "Let an epoch go through the training images again until it has seen so many: each epoch is evaluated, and shown."
-    if isinstance(dls.train, TensorBatches): dls.train.repeat = max(1, round(least / n_images(dls.train)))
+def lengthened(dls, about: int = 2000):  # `dls`
+    "Let an epoch go through few training images again, until it has seen about so many: each is evaluated, and shown."
+    if isinstance(dls.train, TensorBatches): dls.train.repeat = max(1, round(about / n_images(dls.train)))
+    return dls
 
 def results(model, files: dict, card: dict, seed: int, minutes: float, processes) -> dict:
     "Write weights and samples, of up to ten classes; the weights last: they say that the run has ended."
@@ -273,55 +305,54 @@ def train_run(
     start: str = None,  # weights to go on from: a name that comes with the package, or a file of `save_model`
     unconditional: bool = False,  # a model that knows no classes, though the images have some?
     label_dropout: float = .1,  # share of the labels withheld in training, for guidance; 0: no null class
-    epochs: int = None,  # times through the training images; by default an epoch sees at least 2,000 images
+    epochs: int = None,  # times through the training images; by default an epoch sees about 2,000 images or more
     minutes: float = None,  # train for so long instead
     batch_size: int = None,  # images in a step
     lr: float = None,  # highest learning rate
     seed: int = 0,  # of weights, order, times and noise
     device=None,  # where to train; by default a GPU where there is one
-    data: str = None,  # a folder of pictures, or another source of `image_dls`; by default Fashion-MNIST
+    data: str = None,  # a folder of pictures, or a data set on the hub; by default Fashion-MNIST
     side: int = None,  # of the images; by default that of `start`, else 32
     channels: int = None,  # 1 or 3; by default those of `start`, else of the pictures
+    image: str = 'image',  # the column of the pictures, where `data` is a data set on the hub
+    label: str = 'label',  # the column of the labels there
     track: str = None,  # log to this tracker in `folder`, too: tensorboard, or another name that accelerate knows
 ) -> dict:  # paths `weights`, `samples`, `losses`; and, unless the run had ended before, `eps_loss`, `n`, `minutes`
     """Train a model; raises `ValueError` where there are results of another run, or `start` draws something else.
 
     Should an error end it while samples are drawn, the weights are in `trained.safetensors`."""
-    if force and resume: raise ValueError('force starts anew and resume goes on: give one of them')
-    check_int('seed', seed, least=0)
-    for name, v in dict(epochs=epochs, batch_size=batch_size).items(): check_int(name, 1 if v is None else v)
+    check_run(force, resume, seed, epochs, batch_size)
     sizes, seed, started = preset(preset_name), int(seed), time.monotonic()
     folder, batch_size = Path(folder).expanduser(), batch_size or sizes['bs']
-    files = dict(weights=folder / 'weights.safetensors', samples=folder / 'samples.png', losses=folder / 'losses.csv')
-    if files['weights'].exists() and not (force or resume):
-        raise ValueError(f'{files["weights"]} is there already; name another folder, or replace it with force')
+    files = files_of(folder, force or resume)
     begun = open_model(start) if start else None
     if begun is not None: channels, side = channels or image_shape(begun)[0], side or image_shape(begun)[1]
+    else: create_model(sizes['model'], image_size=side or 32)                    # before pictures are read: can it be?
+    shared = launched(device)
+    processes = OneProcess() if shared is None else shared.processes
     folder.mkdir(parents=True, exist_ok=True)
     files['losses'].open('a').close()                                            # can the folder be written to?
-
-    dls = open_data(data, batch_size, side or 32, channels, sizes['n'])
+    dls = open_data(data, batch_size, side or 32, channels, sizes['n'], image, label)
+    if not is_fashion(data) and processes.main: print(dls)
     unconditional = unconditional or not dls.class_names
     torch.manual_seed(seed)
     model = first_model(sizes['model'], begun, unconditional, label_dropout, dls, data)
     if lr is None: lr = sizes['lr' if unconditional else 'conditional_lr']
-    if epochs is None and not is_fashion(data): lengthen(dls)
-    if epochs is None: epochs = sizes['epochs'] if is_fashion(data) else as_many_images(sizes, dls)
+    if epochs is None: epochs = sizes['epochs'] if is_fashion(data) else as_many_images(sizes, lengthened(dls))
     about = dict(preset=preset_name, seed=seed, start=start, label_dropout=label_dropout, unconditional=unconditional,
                  minutes=minutes, batch_size=batch_size, data=data, side=side, channels=channels)
     run = plain(dict(about, epochs=epochs, lr=lr))
     if files['weights'].exists() and resume: return of_run(files, run)
-
-    shared, cbs = launched(device), [LossFileCB(files['losses'])]
+    cbs = [LossFileCB(files['losses'])]
     options = dict(sizes['recipe'], minutes=minutes, device=device if shared is None else None)
     if resume: cbs.append(CheckpointCB(folder / 'checkpoints', about=about))
     cbs += [cb for cb in (shared, track and TrackerCB(track, folder, 'track', about=about)) if cb]
     if not unconditional: options['label_dropout'] = label_dropout
     (train if unconditional else conditional_train)(model, dls, lr, epochs, cbs, **options)
     taken = (cbs[1].seconds if resume else time.monotonic() - started) / 60
-    recipe = f'preset {preset_name}, {cbs[0].images:,} images seen, batch {batch_size}, lr {lr}, seed {seed}'
+    batch = getattr(dls.train, 'bs', batch_size)                                 # fewer, where there are only so many
+    recipe = f'preset {preset_name}, {cbs[0].images:,} images seen, batch {batch}, lr {lr}, seed {seed}'
     if not unconditional: recipe += f', label dropout {label_dropout}'
-    processes = OneProcess() if shared is None else shared.processes
     card = dict(card_of(model, start, dls, cbs[0], recipe, taken, processes), run=run)
     return results(model, files, card, seed, taken, processes)
 

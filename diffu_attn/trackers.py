@@ -59,7 +59,7 @@ class TrackerCB(Callback):
     Needs the extra `track`. `fit` raises `ImportError` where a package is missing, and `ValueError` for a tracker that
     there isn't or conditions that don't fit, before anything is trained."""
     order, kept, in_search = 25, ('step', 'shown'), False                        # after `MetricsCB` and `ProgressCB`
-    trackers, unread = (), ()
+    trackers, unread, shape = (), (), None
     def __init__(self,
         log_with='tensorboard',  # accelerate's name of a tracker, a `GeneralTracker`, or a list of them
         folder: str = 'runs',  # where trackers that write files do so
@@ -107,6 +107,7 @@ def after_step(self: TrackerCB, learn):
     self.step += 1
     if not self.trackers: return
     self.unread.append(learn.loss.detach())
+    self.shape = tuple(learn.batch[0].shape[1:])                                 # of what is to be drawn
     if self.step % self.log_every == 0: self.read(learn)
 
 @patch
@@ -138,7 +139,8 @@ def draw_samples(self: TrackerCB, learn) -> torch.Tensor:
     ema = next((cb for cb in learn.cbs if isinstance(cb, EMACB) and cb.apply), None)
     model = unwrap(learn.model) if ema is None else ema.averaged_model(learn.model)
     with self.undisturbed(learn):
-        return sample(model, self.cond, generator=torch.Generator().manual_seed(self.seed))[0]
+        sz = self.shape and (16 if self.cond is None else len(self.cond), *self.shape)
+        return sample(model, self.cond, sz=sz, generator=torch.Generator().manual_seed(self.seed))[0]
 
 @patch
 def log_samples(self: TrackerCB, learn):
