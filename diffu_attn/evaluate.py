@@ -90,11 +90,12 @@ class Evaluator:
             check_pixels(x)
             check_labels(y, len(x), known)
         self.n_classes = n_classes or known or 1 + max(labels.max().item(), train_labels.max().item())
+        self.names = known == self.n_classes                                     # does it know these classes?
         self.train, self.train_labels, self.references = train, train_labels, {}  # by number of images
         self.features, predicted = extract_features(self.classifier, real)
         self.radii, self.within = radii(self.features, k), cubic_within(self.features)
         self.held_out = nearest(real, train)[0][:, 0]
-        right = {} if predicted is None else dict(accuracy=(predicted == labels).float().mean().item())
+        right = {} if not self.names else dict(accuracy=(predicted == labels).float().mean().item())
         self.real_only = dict(right, **memorization(self.held_out, self.held_out))
 
     def distribution(self, features: torch.Tensor) -> dict:
@@ -118,7 +119,7 @@ def __call__(self: Evaluator,
 ) -> Report:  # n, n_real, n_train, extractor, figures, spread, floor, few, by_class (accuracies), confusion
     """Compare samples, wherever they lie: `figures` are their metrics, `floor` the reference, `spread` how far another
     seed may move a metric. Raises `ValueError` before any compute, warns where images are too few for a metric. With
-    an extractor that predicts no classes there is no accuracy, and by_class and confusion are empty."""
+    an extractor that doesn't know these classes there is no accuracy, and by_class and confusion are empty."""
     images, labels = images.cpu(), labels.cpu()
     if images.shape[1:] != (shape := self.train.shape[1:]):
         raise ValueError(f'samples must be (n, {", ".join(map(str, shape))}), as the real images are, got '
@@ -132,11 +133,11 @@ def __call__(self: Evaluator,
     features, predicted = extract_features(self.classifier, images)
     distances = nearest(images, self.train)[0][:, 0]
     def metrics(pick):
-        right = {} if predicted is None else dict(accuracy=(predicted == labels)[pick].float().mean().item())
+        right = {} if not self.names else dict(accuracy=(predicted == labels)[pick].float().mean().item())
         return dict(self.distribution(features[pick]), **right, **memorization(distances[pick], self.held_out))
     group = torch.randperm(n, generator=torch.Generator().manual_seed(0)) % GROUPS
     figures, without = metrics(group >= 0), [metrics(group != g) for g in range(GROUPS)]
-    counts = torch.zeros(0, 0) if predicted is None else confusion(labels, predicted, self.n_classes)
+    counts = torch.zeros(0, 0) if not self.names else confusion(labels, predicted, self.n_classes)
     return Report(n=n, n_real=self.n_real, n_train=len(self.train),
                   extractor=getattr(self.classifier, 'name', type(self.classifier).__name__), figures=figures,
                   spread={name: repeat_spread([w[name] for w in without]) for name in figures},

@@ -153,7 +153,8 @@ def warn_of_other(weights, card: dict, dls):
 def judge_of(path: Path, dls, minutes: float, device):
     "The classifier in a file, or a new one of `dls`, written there; raises `ValueError` for one of other images."
     if not path.is_file():
-        judge = train_classifier(dls, minutes, device=device, mirror=False)
+        print(f'training an extractor for {minutes:g} minutes: {path}')
+        judge = train_classifier(lengthened(dls), minutes, device=device, mirror=False)
         save_model(judge, path, card=judge.card, build=build_classifier)
     judge = load_classifier(path)
     if judge.shape != dls.shape or dls.class_names and judge.card.get('data') != dls.about:
