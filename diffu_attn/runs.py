@@ -153,7 +153,7 @@ def warn_of_other(weights, card: dict, dls):
 def judge_of(path: Path, dls, minutes: float, device):
     "The classifier in a file, or a new one of `dls`, written there; raises `ValueError` for one of other images."
     if not path.is_file():
-        print(f'training an extractor for {minutes:g} minutes: {path}')
+        print(f'training an extractor for {minutes:g} minutes: {path.name}')
         judge = train_classifier(lengthened(dls), minutes, device=device, mirror=False)
         save_model(judge, path, card=judge.card, build=build_classifier)
     judge = load_classifier(path)
