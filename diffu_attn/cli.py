@@ -144,7 +144,7 @@ def train_command(args):
 def add_train(commands):
     p = add_command(commands, 'train', train_command, 'train a model on pictures',
         'Train a model that predicts the noise in noised images. The loss that is printed is the mean squared error of '
-        'that prediction; 1 is a model that knows nothing, and what is shown can be recognized from about 0.04 on. '
+        'that prediction; 1 is a model that knows nothing, and garments can be recognized from about 0.04 on. '
         'Writes weights.safetensors, samples.png and losses.csv.')
     p.add_argument('--preset', choices=tuple(PRESETS), default='laptop',
                    help='test: seconds; laptop: two cores; base: two cores for an hour or more; '

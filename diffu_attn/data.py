@@ -77,6 +77,10 @@ class TensorBatches:
     def bs(self) -> int:
         "Images in a batch: all, where there are fewer than were asked for."
         return min(self.most, len(self.images) * (self.repeat if self.shuffle else 1))
+    @bs.setter
+    def bs(self, most: int):
+        check_int('bs', most)
+        self.most = int(most)
 
     def __len__(self):
         n = len(self.images)
