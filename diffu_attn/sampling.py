@@ -151,7 +151,7 @@ def check_sampler(sampler, generator, interval: tuple, n: int):
     if isinstance(generator, list):
         if [getattr(g, 'device', None) for g in generator] != [torch.device('cpu')] * n:
             raise ValueError(f'a list of generators must hold one torch.Generator on the CPU for each of {n} images, '
-                             f'got {generator}')
+                             f'got {len(generator)}: {", ".join(type(g).__name__ for g in generator)}')
     elif generator is not None and not isinstance(generator, torch.Generator):
         raise ValueError('generator must be a torch.Generator, as torch.Generator().manual_seed(0) makes one, got '
                          f'{type(generator).__name__}; each image gets its own from it')
