@@ -59,11 +59,11 @@ def alone(*argv) -> float:
     "The number that a script prints, run with these arguments in a process of its own."
     return float(subprocess.run([sys.executable, *map(str, argv)], capture_output=True, text=True, check=True).stdout)
 
-def torchrun(n: int, *argv):
+def torchrun(n: int, *argv, **env):
     "Run a script in `n` processes of one thread each; raises `RuntimeError` with what it said where it fails."
     command = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node', n, *argv]
-    done = subprocess.run(list(map(str, command)), env=dict(os.environ, OMP_NUM_THREADS='1'), capture_output=True,
-                          text=True)
+    done = subprocess.run(list(map(str, command)), env=dict(os.environ, OMP_NUM_THREADS='1', **env),
+                          capture_output=True, text=True)
     if done.returncode: raise RuntimeError(done.stderr)
 
 def peak_mb() -> float:

@@ -5,7 +5,8 @@
 
 Both train the laptop network with batches of 64, whatever the number of processes. Run nothing beside `speed`.
 Weights can't be equal to the bit: the mean over 64 images is taken in two parts, so sums are rounded in another order,
-and each later step starts from the difference; Muon enlarges it, the more so where it multiplies in bfloat16.
+and each later step starts from the difference, which Muon enlarges. `equal` computes in single precision on every
+processor: it tells torch to use AVX2 at most, with which nothing is multiplied in bfloat16.
 """
 import statistics, sys, tempfile, time
 
@@ -35,11 +36,11 @@ def trained(recipe: str, steps: int, model: str, out: str):
     if place.processes.main:
         torch.save(dict(weights=watch.weights, seconds=[b - a for a, b in zip(watch.ends, watch.ends[1:])]), out)
 
-def run(n: int, recipe: str, args) -> dict:
+def run(n: int, recipe: str, args, **env) -> dict:
     "What `n` processes make of it."
     with tempfile.TemporaryDirectory() as folder:
         out = f'{folder}/result.pt'
-        torchrun(n, __file__, '--inside', recipe, args.steps, args.model, out)
+        torchrun(n, __file__, '--inside', recipe, args.steps, args.model, out, **env)
         return torch.load(out)
 
 def speed(args):
@@ -60,7 +61,7 @@ def equal(args):
     failed = False
     print(f'after {args.steps} steps of 64 images: largest difference of a weight between 1 and 2 processes')
     for recipe in 'adamw', 'laptop':
-        one, two = (run(n, recipe, args)['weights'] for n in (1, 2))
+        one, two = (run(n, recipe, args, ATEN_CPU_CAPABILITY='avx2')['weights'] for n in (1, 2))
         off = {name: (v - two[name]).abs() for name, v in one.items() if v.is_floating_point()}
         worst = max(off, key=lambda name: off[name].max())
         row = dict(command='equal', recipe=recipe, model=args.model, steps=args.steps, largest=off[worst].max().item(),
