@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['FOLLOWED', 'Processes', 'RowsSampler', 'check_shares', 'batch_sizes', 'share_loader', 'check_accelerator',
-           'check_network', 'AccelerateCB', 'together']
+           'check_network', 'new_accelerator', 'leave', 'AccelerateCB', 'together']
 
 # %% ../nbs/38_processes.ipynb #38pr0003
-import copy, os
+import atexit, copy, gc, os
 
 import torch
 from fastcore.basics import patch
@@ -119,6 +119,19 @@ def check_network(model):
                              'process alone: use GroupNorm, or torch.nn.SyncBatchNorm.convert_sync_batchnorm')
 
 # %% ../nbs/38_processes.ipynb #38pr0018
+def new_accelerator(**options):
+    "An `accelerate.Accelerator`; raises `ImportError` without the extra `multi`."
+    try: from accelerate import Accelerator
+    except ImportError as e: raise ImportError(f"{e}: install the extra, pip install 'diffu_attn[multi]'") from None
+    import torch.distributed.nn.functional                                       # later it would keep what `leave` ends
+    return Accelerator(**options)
+
+def leave():
+    "End the threads that serve the other processes: those alive when the interpreter ends may abort it."
+    if not torch.distributed.is_initialized(): return
+    torch.distributed.destroy_process_group()
+    gc.collect()                                                                 # ends the threads
+
 class AccelerateCB(DeviceCB):
     """Share each batch among the processes that torchrun or `accelerate launch` has started; the result is that of one
     process. It takes the place of `DeviceCB` and `AutocastCB`: device and precision are accelerate's.
@@ -128,14 +141,13 @@ class AccelerateCB(DeviceCB):
     def __init__(self,
         accelerator=None,  # an `accelerate.Accelerator`; by default one is made, on GPUs where there are any
     ):
-        try: from accelerate import Accelerator
-        except ImportError as e: raise ImportError(f"{e}: install the extra, pip install 'diffu_attn[multi]'") from None
-        self.accelerator = accelerator or Accelerator(cpu=default_device().type == 'cpu')
+        self.accelerator = accelerator or new_accelerator(cpu=default_device().type == 'cpu')
         check_accelerator(self.accelerator)
         super().__init__(self.accelerator.device)
         self.mixed_precision = self.accelerator.mixed_precision
         self.autocast = AutocastCB(self.mixed_precision == 'bf16')
         self.shared = self.accelerator.num_processes > 1
+        if self.shared: atexit.register(leave)
         self.processes = Processes(self.accelerator) if self.shared else OneProcess()
 
     def before_fit(self, learn):

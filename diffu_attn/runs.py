@@ -23,7 +23,7 @@ from .images import get_fashion_dls, image_dls, is_fashion
 from .learner import OneProcess
 from .models import CONFIGS, add_null_class, create_model, image_shape
 from .pretrained import load_model, open_model, save_model
-from .processes import AccelerateCB, together
+from .processes import AccelerateCB, new_accelerator, together
 from .sampling import GUIDANCE, N_STEPS, guidance_scale, image_generators, sample
 from .trackers import TrackerCB
 from .training import conditional_train, eps_loss, preset, train
@@ -61,11 +61,9 @@ def pick_classes(
 def launched(device=None) -> AccelerateCB:
     "What shares the work among the processes that torchrun or accelerate has started; None where neither has."
     if not {'WORLD_SIZE', 'ACCELERATE_MIXED_PRECISION'} & set(os.environ): return None
-    try: from accelerate import Accelerator
-    except ImportError: return AccelerateCB()                                    # which says what is missing
     device = torch.device(device or default_device())
     precision = None if 'ACCELERATE_MIXED_PRECISION' in os.environ else 'bf16' if fast_bf16(device) else 'no'
-    return AccelerateCB(Accelerator(cpu=device.type == 'cpu', mixed_precision=precision))
+    return AccelerateCB(new_accelerator(cpu=device.type == 'cpu', mixed_precision=precision))
 
 def place(device) -> tuple:  # (OneProcess or Processes, the device of this process)
     "Who draws, and where."
