@@ -1,20 +1,25 @@
-"""Claims about attention, as experiments: each variant of the network trains for the same time from several seeds.
+"""Claims about attention, as experiments: variants of the laptop network, trained alike on as many images.
 
-    python benchmarks/claims.py train --minutes 2 --seeds 0 1 2       all variants; what has its row is not run again
-    python benchmarks/claims.py train --minutes 2 --variants laptop rotary --seeds 0
+    python benchmarks/claims.py train --images 60000 --seeds 0 1 2    all variants; what has its row is not run again
+    python benchmarks/claims.py train --images 240000 --variants "no attention" "rows, 16x16" --seeds 0
+    python benchmarks/claims.py speed                                 what a training step of each costs, in turns
     python benchmarks/claims.py cost                                  time and memory of attention by side of the map
     python benchmarks/claims.py list                                  the variants
 
-Run nothing beside it; minutes are those of the cores, so that a run may be paused. A row holds the eps-loss on the test
-images, how many images the variant got through, FID and label accuracy of samples drawn without guidance, and the
-amplitudes of the feature maps by frequency. `nbs/16_claims.ipynb` draws the rows and says what they mean.
+Training counts images, so that its rows are the same on a machine that is busy: several processes with other seeds or
+variants, of one thread each (OMP_NUM_THREADS=1), may share the work and the file. Run nothing beside `speed` and
+`cost`; what equal time is worth follows from rows and steps together. A row holds the eps-loss on the test images, also
+by time, FID and label accuracy of samples drawn without guidance, and the amplitudes of the feature maps by frequency.
+`nbs/16_claims.ipynb` draws the rows and says what they mean.
 """
 from argparse import SUPPRESS
+from statistics import median
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from diffu_attn.ablation import loss_by_time
 from diffu_attn.attention import MultiheadSelfAttention1D
 from diffu_attn.device import autocast
 from diffu_attn.features import extract_features, load_classifier
@@ -22,16 +27,18 @@ from diffu_attn.images import get_fashion_dls
 from diffu_attn.metrics import fid
 from diffu_attn.models import CONFIGS, build_model
 from diffu_attn.noise import noisify
+from diffu_attn.optim import Muon, muon_groups
 from diffu_attn.position import POSITIONS
 from diffu_attn.sampling import sample
-from diffu_attn.training import PRESETS, conditional_train, eps_loss
-from diffu_attn.unet import TResBlock
-from common import CountCB, CPUBudgetCB, add, alone, commands, has_row, in_turns, machine, peak_mb, spread
+from diffu_attn.training import PRESETS, conditional_train
+from common import ImagesCB, add, alone, commands, has_row, in_turns, machine, peak_mb, spread, versions
+from variants import (Mirrored, Pooled, RowAttention, RowMix, SelfishAttention, UnitAttention, WindowAttention, add_to,
+                      blocks, replace, sides, tell)
 
 def attending(model) -> dict:
     "The blocks of `model` with attention, by name."
-    return {name.removeprefix('net.'): m for name, m in model.named_modules()
-            if isinstance(m, TResBlock) and m.attn is not None}
+    return {name: m for name, m in blocks(model).items()
+            if m.attn is not None and isinstance(m.attn[1], MultiheadSelfAttention1D)}
 
 def keep(*parts):
     "A change: attention stays where a block's name starts with one of `parts`."
@@ -43,29 +50,32 @@ def keep(*parts):
 def swap(make):
     "A change: `make(nc, nh, side)` instead of each attention, which starts from the same weights."
     def change(model):
-        sides = {}
-        watch = [block.attn[1].register_forward_pre_hook(lambda m, args: sides.update({m: args[0].shape[-1]}))
-                 for block in attending(model).values()]
-        with torch.no_grad(): model(torch.zeros(1, 1, 32, 32), torch.zeros(1), torch.zeros(1, dtype=torch.long))
-        for handle in watch: handle.remove()
-        for block in attending(model).values():
+        side = sides(model)
+        for name, block in attending(model).items():
             old = block.attn[1]
-            block.attn[1] = make(old.nc, old.nh, sides[old])
+            block.attn[1] = make(old.nc, old.nh, side[name])
             block.attn[1].load_state_dict(old.state_dict(), strict=False)
     return change
 
-class SelfishAttention(MultiheadSelfAttention1D):
-    "All weights of attention, and no looking around: each pixel takes over its own value."
-    def attend(self, q, k, v): return v
+NONE = dict(attention_heads=(0, 0, 0))
+LEVEL_8 = 'downs.1.blocks.0', 'downs.1.blocks.1', 'ups.0.blocks.0', 'ups.0.blocks.1'
+DECODER_8, DECODER_16, BOTTLENECK = 'ups.0.blocks.0', 'ups.1.blocks.0', ('mid.0', 'mid.1', 'mid.2')
 
 VARIANTS = {  # name: (what differs in the configuration, a change of the network)
     'laptop': ({}, None),
-    'no attention': (dict(attention_heads=(0, 0, 0)), None),
+    'no attention': (NONE, None),
     'at itself only': ({}, swap(lambda nc, nh, side: SelfishAttention(nc, nh))),
+    'transformer at 8x8': (NONE, replace(*LEVEL_8, make=lambda nc, side: UnitAttention(nc, 2))),
+    'decoder, 8x8': (NONE, add_to(DECODER_8, make=lambda nc, side: MultiheadSelfAttention1D(nc, 1))),
+    'windows, 16x16': (NONE, add_to(DECODER_16, make=lambda nc, side: WindowAttention(nc, 1))),
+    'rows, 16x16': (NONE, add_to(DECODER_16, make=lambda nc, side: RowAttention(nc, 1, side))),
+    'rows, no content': (NONE, add_to(DECODER_16, make=lambda nc, side: RowMix(nc, 1, side))),
+    'mirror image': (NONE, add_to(DECODER_16, make=lambda nc, side: Mirrored(nc))),
+    'mean, 4x4': (NONE, add_to(*BOTTLENECK, make=lambda nc, side: Pooled(nc))),
+    'time and class': (NONE, tell(DECODER_8)),
     'encoder only': ({}, keep('downs')),
     'bottleneck only': ({}, keep('mid')),
     'decoder only': ({}, keep('ups')),
-    '4x4 only': (dict(attention_heads=(0, 0, 4)), None),
     '8x8 only': (dict(attention_heads=(0, 4, 0)), None),
     '16x16, too': (dict(attention_heads=(4, 4, 4)), None),
     '1 head': (dict(attention_heads=(0, 1, 1)), None),
@@ -131,27 +141,53 @@ def quality(model, real_features: torch.Tensor, n: int, seed: int) -> dict:
     return dict(fid=fid(real_features, features), n=n, accuracy=(predicted == labels).float().mean().item())
 
 def train_command(args):
-    about, limit = machine(), PRESETS[args.size]['n']
-    dls = get_fashion_dls(PRESETS[args.size]['bs'], n=limit)
-    test, dls.valid = dls.valid, get_fashion_dls(1, n=1).valid                   # the budget is for training
+    about, size = versions(), PRESETS[args.size]
+    dls = get_fashion_dls(size['bs'], n=size['n'])
+    test, dls.valid = dls.valid, get_fashion_dls(1, n=1).valid                   # images are counted in training alone
     real = test.images / 255 - .5
     real_features = extract_features(load_classifier(), real)[0]
     for seed in args.seeds:
         for variant in args.variants:
-            key = dict(command='train', size=args.size, variant=variant, seed=seed, minutes=args.minutes)
+            key = dict(command='train', size=args.size, variant=variant, seed=seed, images=args.images)
             if has_row(args.out, key): continue
             torch.manual_seed(seed)
-            model, count = build(variant, args.size), CountCB()
-            conditional_train(model, dls, PRESETS[args.size]['conditional_lr'], 10**9,
-                              [CPUBudgetCB(args.minutes), count], device='cpu',
-                              **dict(PRESETS[args.size]['recipe'], importance=False))  # even times, as in all rows
-            row = dict(key, eps_loss=eps_loss(model, test), images=count.images,
+            model = build(variant, args.size)
+            torch.manual_seed(seed)                                              # for all the same order, times, noise
+            conditional_train(model, dls, size['conditional_lr'], 10**9, [ImagesCB(args.images)], device='cpu',
+                              **size['recipe'])
+            bins = loss_by_time(model, test)
+            row = dict(key, eps_loss=bins.mean().item(), bins=[round(v, 6) for v in bins.tolist()],
                        weights=sum(p.numel() for p in model.parameters()),
                        **quality(model, real_features, args.n, seed),
                        spectra=spectra(model, real[:50], test.labels[:50]))
-            print(f'{variant}, seed {seed}: eps-loss {row["eps_loss"]:.4f}, FID {row["fid"]:.3f}, '
-                  f'accuracy {row["accuracy"]:.3f}, {row["images"]:,} images', flush=True)
+            print(f'{variant}, seed {seed}, {args.images:,} images: eps-loss {row["eps_loss"]:.5f}, '
+                  f'FID {row["fid"]:.3f}, accuracy {row["accuracy"]:.3f}', flush=True)
             add(args.out, dict(row, **about))
+
+def speed_command(args):
+    "Seconds of a training step of each variant, in turns."
+    size, about = PRESETS[args.size], machine()
+    bs = size['bs']
+    x, t, c = torch.rand(bs, 1, 32, 32) - .5, torch.rand(bs), torch.arange(bs) % 10
+    x = x.to(memory_format=torch.channels_last)
+    def step_of(variant):
+        model = build(variant, args.size).to(memory_format=torch.channels_last)
+        opt = Muon(muon_groups(model), lr=1e-3)
+        def step():
+            with autocast('cpu'): loss = (model(x, t, c) - x).square().mean()
+            loss.backward()
+            opt.step()
+            opt.zero_grad()
+        return step
+    taken = in_turns({v: step_of(v) for v in {'no attention': 0, **dict.fromkeys(args.variants)}}, args.repeats)
+    base = taken['no attention']
+    for variant, values in taken.items():
+        ratios = [a / b for a, b in zip(values, base)]
+        row = dict(spread(values), ratio=median(ratios), ratio_low=min(ratios), ratio_high=max(ratios))
+        print(f'{variant:20} {bs / row["seconds"]:6.0f} images/s, step {row["ratio"]:.3f} of that without attention '
+              f'({row["ratio_low"]:.2f} to {row["ratio_high"]:.2f}; fastest {min(values) / min(base):.3f})', flush=True)
+        add(args.out, dict(command='speed', size=args.size, variant=variant, **row,
+                           fastest=min(values) / min(base), repeats=args.repeats, **about))
 
 WAYS = {'plain': lambda q, k, v: (q @ k.mT / q.shape[-1]**.5).softmax(-1) @ v, 'fused': F.scaled_dot_product_attention}
 
@@ -180,13 +216,16 @@ def cost_command(args):
                                **about))
 
 def main():
-    p, command = commands(__file__, __doc__, 'train', 'cost', 'list')
+    p, command = commands(__file__, __doc__, 'train', 'speed', 'cost', 'list')
     t = command('train', train_command)
-    t.add_argument('--minutes', type=float, default=2, help='of training, for each')
-    t.add_argument('--variants', nargs='+', choices=VARIANTS, default=list(VARIANTS), help='which', metavar='NAME')
+    t.add_argument('--images', type=int, default=60_000, help='to train on, those seen again counted again')
     t.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2], help='of weights, order and noise')
-    t.add_argument('--size', choices=('laptop', 'test'), default='laptop', help='of the network')
     t.add_argument('--n', type=int, default=2000, help='samples')
+    s = command('speed', speed_command)
+    s.add_argument('--repeats', type=int, default=15, help='timed steps of each')
+    for c in t, s:
+        c.add_argument('--variants', nargs='+', choices=VARIANTS, default=list(VARIANTS), help='which', metavar='NAME')
+        c.add_argument('--size', choices=('laptop', 'test'), default='laptop', help='of the network')
     c = command('cost', cost_command)
     c.add_argument('--sides', nargs='+', type=int, default=[4, 8, 16, 32, 64], help='of the map')
     c.add_argument('--repeats', type=int, default=9, help='timed passes of each')

@@ -33,6 +33,13 @@ class CPUBudgetCB(BudgetCB):
     "Counts the time that the cores work for this process."
     clock = staticmethod(lambda: time.process_time() / torch.get_num_threads())
 
+class ImagesCB(BudgetCB):
+    "Ends training after `n` images, those seen again counted again; `learn.frac` counts them."
+    def __init__(self, n: int):
+        super().__init__(n / 60)                                                 # an image a second
+        self.seen, self.clock = 0, lambda: self.seen
+    def after_step(self, learn): self.seen += len(learn.batch[0])
+
 class CountCB(Callback):
     "Counts the images that were trained on."
     def __init__(self): self.images = 0

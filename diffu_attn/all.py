@@ -8,6 +8,7 @@ __all__ = []
 # %% ../nbs/11_all.ipynb #86ab95c5
 import torch
 
+from .ablation import ablate_attention, loss_by_time, receptive_field
 from .attention import (ClassEmbedding, ConditionalTAUnet, MultiheadSelfAttention1D, TADownblock, TAResBlock,
                                   TAUnet, TAUpblock)
 from .attention_maps import (AttentionExplorer, AttentionMaps, attention_distance, attention_entropy,
@@ -40,7 +41,7 @@ from .samplers import (DEFAULT_SPACING, SAMPLERS, SPACING, SPACINGS, sigma_of, s
 from .sampling import Denoiser, conditional_ddpm, ddpm, sample
 from .trackers import TrackerCB
 from .training import (DDPM, PRESETS, ConditionalDDPM, ConditionalFashionDDPM, FashionDDPM, conditional_train,
-                                 ddpm_learner, eps_loss, mse_loss, preset, train)
+                                 ddpm_learner, eps_errors, eps_loss, mse_loss, preset, train)
 from .unet import TDownblock, TResBlock, TUnet, TUpblock, TimeEmbedding
 from .vis import image_grid, save_animation, save_grid, show_image, show_images, to_uint8
 

@@ -1,0 +1,93 @@
+"""What trained networks lose when their attention is switched off, nothing retrained: each layer, group and head.
+
+    python benchmarks/ablation.py loss                                   eps-loss by time, on all test images
+    python benchmarks/ablation.py loss --weights fashion-base
+    python benchmarks/ablation.py samples                                FID and label accuracy of 10,000 samples each
+
+What has its row is not computed again. Several processes of one thread each (OMP_NUM_THREADS=1), with different
+weights, may share the work and the file. `nbs/09c_ablation.ipynb` draws the rows.
+"""
+import contextlib, hashlib
+
+import torch
+from diffu_attn.ablation import ABLATIONS, ablate_attention, loss_by_time
+from diffu_attn.attention_maps import attention_layers
+from diffu_attn.device import autocast
+from diffu_attn.evaluate import Evaluator, evaluate
+from diffu_attn.images import get_fashion_dls
+from diffu_attn.models import image_shape
+from diffu_attn.pretrained import open_model
+from diffu_attn.sampling import sample
+from common import add, commands, has_row, versions
+
+def mirrored(q, k, v):
+    "Each pixel takes over the value of the one on the other side of its row."
+    side = round(v.shape[2]**.5)
+    return v.unflatten(2, (side, side)).flip(3).flatten(2, 3)
+
+HOWS = dict(ABLATIONS, mirrored=mirrored)
+
+def sides(model) -> dict:
+    "The side of the map that each layer attends to, by its name."
+    found, layers = {}, attention_layers(model)
+    watch = [m.register_forward_pre_hook(lambda m, args, name=name: found.update({name: args[0].shape[-1]}))
+             for name, m in layers.items()]
+    c = [] if model.n_classes is None else [torch.zeros(1, dtype=torch.long)]
+    with torch.no_grad(): model(torch.zeros(1, *image_shape(model)), torch.zeros(1), *c)
+    for handle in watch: handle.remove()
+    return {name: found[name] for name in layers}
+
+def groups(model) -> dict:
+    "Names of the layers of each group: all, each size of map, each layer."
+    side = sides(model)
+    return {'all': list(side), **{f'{s}x{s}': [name for name in side if side[name] == s] for s in {*side.values()}},
+            **{name: [name] for name in side}}
+
+def name_of(weights: str, model) -> str:
+    digest = hashlib.sha256(b''.join(v.contiguous().numpy().tobytes() for v in model.state_dict().values()))
+    return f'{weights} {digest.hexdigest()[:8]}'
+
+def ablated(model, how: str, layers: list, heads: list = None):
+    return contextlib.nullcontext() if how == 'whole' else ablate_attention(model, HOWS[how], layers, heads)
+
+def loss_command(args):
+    model, test = open_model(args.weights), get_fashion_dls(250, n=args.n).valid
+    cases = [('whole', 'none', [], None)]
+    cases += [(how, group, layers, None) for group, layers in groups(model).items() for how in ABLATIONS]
+    cases += [(how, name, [name], [head]) for name, attn in attention_layers(model).items()
+              for how in ('uniform', 'mirrored') for head in range(attn.nh)]
+    for how, group, layers, heads in cases:
+        key = dict(command='loss', weights=name_of(args.weights, model), how=how, layers=group, heads=heads,
+                   n=len(test.images))
+        if has_row(args.out, key): continue
+        with ablated(model, how, layers, heads), autocast('cpu'): bins = loss_by_time(model, test)
+        print(f'{group:17} {"" if heads is None else f"head {heads[0]}":7} {how:9} {bins.mean():.5f}', flush=True)
+        add(args.out, dict(key, eps_loss=bins.mean().item(), bins=[round(v, 6) for v in bins.tolist()], **versions()))
+
+def samples_command(args):
+    model, dls = open_model(args.weights), get_fashion_dls(250)
+    evaluator = Evaluator(dls.valid.images / 255 - .5, dls.valid.labels, dls.train.images / 255 - .5, dls.train.labels)
+    sizes = {group: layers for group, layers in groups(model).items() if group == 'all' or 'x' in group}
+    for how, group in [('whole', 'none'), *((how, group) for group in sizes for how in ABLATIONS)]:
+        key = dict(command='samples', weights=name_of(args.weights, model), how=how, layers=group, n=args.n,
+                   steps=args.steps)
+        if has_row(args.out, key): continue
+        def draw(c, generator):
+            with autocast('cpu'): return sample(model, c, n_steps=args.steps, guidance=1., generator=generator)[0]
+        with ablated(model, how, sizes.get(group)): results = evaluate(draw, evaluator, args.n, [0], bs=100)
+        print(f'{group:5} {how:9} FID {results["figures"]["fid"]:.3f}, accuracy {results["figures"]["accuracy"]:.3f}',
+              flush=True)
+        add(args.out, dict(key, **{k: {m: results[k][m] for m in ('fid', 'accuracy', 'recall')}
+                                   for k in ('figures', 'spread', 'floor')}, **versions()))
+
+def main():
+    p, command = commands(__file__, __doc__, 'loss', 'samples')
+    loss, samples = command('loss', loss_command), command('samples', samples_command)
+    for c in loss, samples: c.add_argument('--weights', default='fashion-small', help='a name, or a file')
+    loss.add_argument('--n', type=int, help='test images; by default all')
+    samples.add_argument('--n', type=int, default=10_000, help='samples of each case')
+    samples.add_argument('--steps', type=int, default=10, help='network evaluations')
+    args = p.parse_args()
+    args.run(args)
+
+if __name__ == '__main__': main()
