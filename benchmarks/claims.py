@@ -1,7 +1,7 @@
 """Claims about attention, as experiments: variants of the laptop network, trained alike on as many images.
 
-    python benchmarks/claims.py train --images 60000 --seeds 0 1 2    all variants; what has its row is not run again
-    python benchmarks/claims.py train --images 240000 --variants "no attention" "rows, 16x16" --seeds 0
+    python benchmarks/claims.py train --images 75000 --seeds 0 1 2    all variants; what has its row is not run again
+    python benchmarks/claims.py train --images 280000 --variants "no attention" "rows, 16x16" --seeds 0
     python benchmarks/claims.py speed                                 what a training step of each costs, in turns
     python benchmarks/claims.py cost                                  time and memory of attention by side of the map
     python benchmarks/claims.py list                                  the variants
@@ -9,8 +9,8 @@
 Training counts images, so that its rows are the same on a machine that is busy: several processes with other seeds or
 variants, of one thread each (OMP_NUM_THREADS=1), may share the work and the file. Run nothing beside `speed` and
 `cost`; what equal time is worth follows from rows and steps together. A row holds the eps-loss on the test images, also
-by time, FID and label accuracy of samples drawn without guidance, and the amplitudes of the feature maps by frequency.
-`nbs/16_claims.ipynb` draws the rows and says what they mean.
+by time; FID, label accuracy and asymmetry of samples drawn without guidance; and the amplitudes of the feature maps by
+frequency. `nbs/16_claims.ipynb` draws the rows and says what they mean.
 """
 from argparse import SUPPRESS
 from statistics import median
@@ -131,14 +131,19 @@ def spectra(model, x0: torch.Tensor, c: torch.Tensor, times=(.1, .3, .5, .7, .9)
     mean = lambda rows: [[round(v, 5) for v in line] for line in torch.stack(rows).mean(0).tolist()]
     return {name: {what: mean(rows) for what, rows in block.items()} for name, block in found.items()}
 
+SYMMETRIC = 0, 2, 3, 4                                                           # T-shirt, pullover, dress, coat
+
 def quality(model, real_features: torch.Tensor, n: int, seed: int) -> dict:
-    "FID and label accuracy of `n` samples, drawn in ten evaluations without guidance."
+    "FID, label accuracy and asymmetry of `n` samples, drawn in ten evaluations without guidance."
     classifier, images, labels = load_classifier(), [], torch.arange(n) % 10
     generator = torch.Generator().manual_seed(seed)
     with autocast('cpu'):
         for c in labels.split(100): images.append(sample(model, c, n_steps=10, guidance=1., generator=generator)[0])
-    features, predicted = extract_features(classifier, torch.cat(images))
-    return dict(fid=fid(real_features, features), n=n, accuracy=(predicted == labels).float().mean().item())
+    images = torch.cat(images)
+    features, predicted = extract_features(classifier, images)
+    even = sum(labels == i for i in SYMMETRIC).bool()
+    return dict(fid=fid(real_features, features), n=n, accuracy=(predicted == labels).float().mean().item(),
+                asymmetry=(images - images.flip(3)).abs()[even].mean().item())
 
 def train_command(args):
     about, size = versions(), PRESETS[args.size]
@@ -218,7 +223,7 @@ def cost_command(args):
 def main():
     p, command = commands(__file__, __doc__, 'train', 'speed', 'cost', 'list')
     t = command('train', train_command)
-    t.add_argument('--images', type=int, default=60_000, help='to train on, those seen again counted again')
+    t.add_argument('--images', type=int, default=75_000, help='to train on, those seen again counted again')
     t.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2], help='of weights, order and noise')
     t.add_argument('--n', type=int, default=2000, help='samples')
     s = command('speed', speed_command)

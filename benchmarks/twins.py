@@ -110,6 +110,9 @@ NETWORKS = {  # name: what is added
     'plain': add_to(*PLACES, make=lambda nc, side: MultiheadSelfAttention1D(nc, 2)),
     'unit': add_to(*PLACES, make=lambda nc, side: UnitAttention(nc, 2)),
     'tied': add_to(*PLACES, make=lambda nc, side: UnitAttention(nc, 2, tied=True)),
+    'tied, others': add_to(*PLACES, make=lambda nc, side: UnitAttention(nc, 2, tied=True, others=True)),
+    'tied, others, 30': add_to(*PLACES, make=lambda nc, side: UnitAttention(nc, 2, tied=True, others=True,
+                                                                            temperature=30)),
 }
 
 def build(network: str, task: str, size: str = 'laptop'):

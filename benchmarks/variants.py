@@ -3,6 +3,8 @@
 What is added stands at the end of a block, as attention does in the package: the input is normalized, and the output
 zero at the start.
 """
+import math
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -16,16 +18,20 @@ class SelfishAttention(MultiheadSelfAttention1D):
     def attend(self, q, k, v): return v
 
 class UnitAttention(MultiheadSelfAttention1D):
-    """Queries and keys of unit length, and a temperature for each head that is learned (Henry et al. 2020). `tied`: keys
-    are queries, so that a pixel takes the mean of those that look like it, as in non-local means (Buades et al. 2005)."""
-    def __init__(self, nc, nh, *, tied=False, temperature=10.):
+    """Queries and keys of unit length, and a temperature for each head that is learned (Henry et al. 2020).
+
+    `tied`: keys are queries, so that a pixel takes the mean of those that look like it, as in non-local means (Buades
+    et al. 2005); `others`: it doesn't look at itself, which always looks most like it."""
+    def __init__(self, nc, nh, *, tied=False, others=False, temperature=10.):
         super().__init__(nc, nh)
-        self.tied = tied
+        self.tied, self.others = tied, others
         self.log_temperature = nn.Parameter(torch.full((nh, 1, 1), float(temperature)).log())
 
     def attend(self, q, k, v):
         q, k = (F.normalize(x.float(), dim=-1) for x in (q, q if self.tied else k))
-        return (self.log_temperature.exp() * q @ k.mT).softmax(-1).to(v.dtype) @ v
+        scores = self.log_temperature.exp() * q @ k.mT
+        if self.others: scores = scores.masked_fill(torch.eye(q.shape[2], dtype=torch.bool, device=q.device), -math.inf)
+        return scores.softmax(-1).to(v.dtype) @ v
 
 class WindowAttention(MultiheadSelfAttention1D):
     "Attention within windows of `window` by `window` pixels (Liu et al. 2021), without shifts."

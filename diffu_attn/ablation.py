@@ -60,7 +60,9 @@ def ablate_attention(
     def part(before):
         def attend(q, k, v):
             out = before(q, k, v)
-            for h in heads: out = torch.cat([out[:, :h], instead(*(x[:, h:h + 1] for x in (q, k, v))), out[:, h + 1:]], 1)
+            for h in heads:
+                other = instead(*(x[:, h:h + 1] for x in (q, k, v)))
+                out = torch.cat([out[:, :h], other, out[:, h + 1:]], 1)
             return out
         return attend
     def silent(x): return torch.zeros_like(x)
