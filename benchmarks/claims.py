@@ -153,7 +153,7 @@ def train_command(args):
     real_features = extract_features(load_classifier(), real)[0]
     for seed in args.seeds:
         for variant in args.variants:
-            key = dict(command='train', size=args.size, variant=variant, seed=seed, images=args.images)
+            key = dict(command='train', size=args.size, variant=variant, seed=seed, images=args.images, n=args.n)
             if has_row(args.out, key): continue
             torch.manual_seed(seed)
             model = build(variant, args.size)

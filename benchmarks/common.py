@@ -1,5 +1,5 @@
 "What the benchmarks share: their arguments, clocks and counters, the machine they ran on, and files of results."
-import argparse, datetime, json, os, platform, statistics, subprocess, sys, time
+import argparse, contextlib, datetime, json, os, platform, statistics, subprocess, sys, time
 from pathlib import Path
 
 import torch
@@ -110,8 +110,20 @@ def has_row(out: Path, key: dict) -> bool:
     "Is there a row with these values?"
     return any(all(row.get(k) == v for k, v in key.items()) for row in rows_of(out))
 
+@contextlib.contextmanager
+def locked(folder: Path):
+    "No other process is in here for the same folder; on Windows, where folders can't be locked, it may."
+    if os.name != 'posix': return (yield)
+    import fcntl
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)                                       # until it is closed
+        yield
+    finally: os.close(handle)
+
 def add(out: Path, row: dict):
     "Add a row to the results file, to which other processes may add as well."
-    torn = out.with_suffix(f'.{os.getpid()}.tmp')
-    torn.write_text('[\n' + ',\n'.join(json.dumps(r) for r in [*rows_of(out), row]) + '\n]\n')
-    torn.replace(out)
+    with locked(out.parent):
+        torn = out.with_suffix(f'.{os.getpid()}.tmp')
+        torn.write_text('[\n' + ',\n'.join(json.dumps(r) for r in [*rows_of(out), row]) + '\n]\n')
+        torn.replace(out)

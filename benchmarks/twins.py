@@ -149,7 +149,9 @@ def mass(model, x0: torch.Tensor, copies: torch.Tensor, generator, t: float = .1
     return found
 
 def ideal(model, x0: torch.Tensor, t: torch.Tensor, generator) -> list:
-    "The loss of one of two views, by time: half of the loss at σ/√2, where there is as much to see in one."
+    """The loss of one of two views, by time: half of the loss at σ/√2, where there is as much to see in one.
+
+    Below t = 0.03 there is no such time, since σ is at least 0.03: so the first bin is a little too low."""
     ab = alpha_bar(t)
     sigma = ((1 - ab) / ab.clamp_min(1e-8)).sqrt()
     half = 2 / math.pi * (sigma / 2**.5).atan()
@@ -173,7 +175,8 @@ def train_command(args):
     for seed in args.seeds:
         for task in args.tasks:
             for network in args.networks if task != 'single' else ['convolutions']:
-                key = dict(command='train', size=args.size, task=task, network=network, seed=seed, images=args.images)
+                key = dict(command='train', size=args.size, task=task, network=network, seed=seed, images=args.images,
+                           n=args.n, garments=args.garments)
                 if has_row(args.out, key): continue
                 torch.manual_seed(seed)
                 model = build(network, task, args.size)
@@ -184,7 +187,7 @@ def train_command(args):
                 found = judge(model, task, dls.valid, args.n)
                 print(f'{task}, {network}, seed {seed}: ' + ', '.join(f'{k} {found[k]:.5f}' for k in ('twin', 'other')
                                                                       if k in found), found.get('mass', ''), flush=True)
-                add(args.out, dict(key, n=args.n, weights=sum(p.numel() for p in model.parameters()), **found,
+                add(args.out, dict(key, weights=sum(p.numel() for p in model.parameters()), **found,
                                    **versions()))
 
 def main():

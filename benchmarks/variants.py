@@ -100,7 +100,7 @@ class ToldAttention(MultiheadSelfAttention1D):
     def forward(self, x, emb):
         (q, k, v), more = self.split_heads(x), self.told(F.silu(emb)).view(len(x), 2, 2, self.nh, -1)
         k, v = (torch.cat([own, told], 2) for own, told in zip((k, v), more.permute(1, 0, 3, 2, 4)))
-        out = (q * q.shape[-1]**-.5 @ k.mT).softmax(-1).to(v.dtype) @ v
+        out = self.attend(q, k, v)
         return self.proj(out.transpose(1, 2).flatten(2)).mT.reshape(x.shape)
 
 class ToldBlock(nn.Module):

@@ -11,7 +11,7 @@ import contextlib
 import torch
 
 from .attention_maps import attention_layers
-from .checks import check_int
+from .checks import check_image_shape, check_int
 from .device import unwrap
 from .training import eps_errors
 
@@ -43,39 +43,39 @@ def ablate_attention(
     layers: list = None,  # names out of `attention_layers(model)`; all by default
     heads: list = None,  # numbers of the heads in these layers; all by default
 ):
-    "Let attention do something else, without training. Raises `ValueError` for what isn't there."
+    """Let attention do something else than `attend`, without training; its output matrix and bias stay.
+
+    Raises `ValueError` for what isn't there."""
     if any(hasattr(m, '_orig_mod') or m._compiled_call_impl is not None for m in model.modules()):
         raise ValueError('nothing can be taken away in a compiled network: take one that was not compiled')
     there = attention_layers(model)
     if not there: raise ValueError(f'there is no attention in this {type(unwrap(model)).__name__}')
-    if not callable(how) and how not in ABLATIONS:
+    if not callable(how) and (not isinstance(how, str) or how not in ABLATIONS):
         raise ValueError(f'how must be a function, or one of {", ".join(ABLATIONS)}, got {how!r}')
-    layers = list(there) if layers is None else list(layers)
+    layers = [layers] if isinstance(layers, str) else list(there if layers is None else layers)
     if unknown := [name for name in layers if name not in there]:
         raise ValueError(f'no attention in {", ".join(map(repr, unknown))}; there is in {", ".join(there)}')
+    if heads is not None: check_int('heads', *(heads := list(heads)), least=0)
     for name in layers:
-        if wrong := [h for h in heads or [] if h not in range(there[name].nh)]:
+        if wrong := [h for h in heads or [] if h >= there[name].nh]:
             raise ValueError(f'{name} has the heads 0 to {there[name].nh - 1}, got {wrong}')
     instead = how if callable(how) else ABLATIONS[how]
-    def part(before):
+    def changed(before):
         def attend(q, k, v):
+            if heads is None: return instead(q, k, v)
             out = before(q, k, v)
             for h in heads:
                 other = instead(*(x[:, h:h + 1] for x in (q, k, v)))
                 out = torch.cat([out[:, :h], other, out[:, h + 1:]], 1)
             return out
         return attend
-    def silent(x): return torch.zeros_like(x)
-    changed = {attn: {k: vars(attn)[k] for k in ('attend', 'forward') if k in vars(attn)}
-               for attn in (there[name] for name in layers)}
-    for attn in changed:
-        if how == 'nothing' and heads is None: attn.forward = silent             # its output has a bias of its own
-        else: attn.attend = instead if heads is None else part(attn.attend)
+    was = {there[name]: vars(there[name]).get('attend') for name in layers}          # of an ablation around this one
+    for attn in was: attn.attend = changed(attn.attend)
     try: yield model
     finally:
-        for attn, was in changed.items():
-            for k in 'attend', 'forward': vars(attn).pop(k, None)
-            vars(attn).update(was)
+        for attn, before in was.items():
+            del attn.attend
+            if before is not None: attn.attend = before
 
 # %% ../nbs/09c_ablation.ipynb #09cb0030
 def receptive_field(
@@ -86,11 +86,14 @@ def receptive_field(
     *,
     at: tuple,  # the output pixel: (row, column)
 ) -> torch.Tensor:  # `(h, w)`
-    "Mean over images and channels of |∂ε̂(at)/∂x|, in the mode that the model is in (Luo et al. 2016)."
-    if not all(0 <= p < side for p, side in zip(at, x.shape[2:], strict=True)):
+    "Mean over images and their channels of |∂ε̂/∂x|, where ε̂ is summed over channels at one pixel (Luo et al. 2016)."
+    check_image_shape(x)
+    if len(at) != 2: raise ValueError(f'at must be (row, column), got {at}')
+    check_int('at', *at, least=0)
+    if not all(p < side for p, side in zip(at, x.shape[2:])):
         raise ValueError(f'at must be a pixel (row, column) of images of {tuple(x.shape[2:])}, got {tuple(at)}')
-    x = x.detach().clone().requires_grad_()
-    with torch.enable_grad():
+    with torch.inference_mode(False), torch.enable_grad():
+        x = x.detach().clone().requires_grad_()
         said = model(x, t) if c is None else model(x, t, c)
         gradient, = torch.autograd.grad(said[:, :, at[0], at[1]].sum(), x)
     return gradient.abs().mean((0, 1))
