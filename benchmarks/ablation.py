@@ -7,18 +7,17 @@
 What has its row is not computed again. Several processes of one thread each (OMP_NUM_THREADS=1), with different
 weights, may share the work and the file. `nbs/09c_ablation.ipynb` draws the rows.
 """
-import contextlib, hashlib
+import contextlib
 
-import torch
 from diffu_attn.ablation import ABLATIONS, ablate_attention, loss_by_time
 from diffu_attn.attention_maps import attention_layers
 from diffu_attn.device import autocast
 from diffu_attn.evaluate import Evaluator, evaluate
 from diffu_attn.images import get_fashion_dls
-from diffu_attn.models import image_shape
 from diffu_attn.pretrained import open_model
 from diffu_attn.sampling import sample
-from common import add, commands, has_row, versions
+from common import add, commands, has_row, versions, weights_name
+from variants import sides
 
 def mirrored(q, k, v):
     "Each pixel takes over the value of the one on the other side of its row."
@@ -27,25 +26,12 @@ def mirrored(q, k, v):
 
 HOWS = dict(ABLATIONS, mirrored=mirrored)
 
-def sides(model) -> dict:
-    "The side of the map that each layer attends to, by its name."
-    found, layers = {}, attention_layers(model)
-    watch = [m.register_forward_pre_hook(lambda m, args, name=name: found.update({name: args[0].shape[-1]}))
-             for name, m in layers.items()]
-    c = [] if model.n_classes is None else [torch.zeros(1, dtype=torch.long)]
-    with torch.no_grad(): model(torch.zeros(1, *image_shape(model)), torch.zeros(1), *c)
-    for handle in watch: handle.remove()
-    return {name: found[name] for name in layers}
-
 def groups(model) -> dict:
     "Names of the layers of each group: all, each size of map, each layer."
-    side = sides(model)
+    every = sides(model)
+    side = {name: every[name] for name in attention_layers(model)}
     return {'all': list(side), **{f'{s}x{s}': [name for name in side if side[name] == s] for s in {*side.values()}},
             **{name: [name] for name in side}}
-
-def name_of(weights: str, model) -> str:
-    digest = hashlib.sha256(b''.join(v.contiguous().numpy().tobytes() for v in model.state_dict().values()))
-    return f'{weights} {digest.hexdigest()[:8]}'
 
 def ablated(model, how: str, layers: list, heads: list = None):
     return contextlib.nullcontext() if how == 'whole' else ablate_attention(model, HOWS[how], layers, heads)
@@ -57,7 +43,7 @@ def loss_command(args):
     cases += [(how, name, [name], [head]) for name, attn in attention_layers(model).items()
               for how in ('uniform', 'mirrored') for head in range(attn.nh)]
     for how, group, layers, heads in cases:
-        key = dict(command='loss', weights=name_of(args.weights, model), how=how, layers=group, heads=heads,
+        key = dict(command='loss', weights=weights_name(args.weights, model), how=how, layers=group, heads=heads,
                    n=len(test.images))
         if has_row(args.out, key): continue
         with ablated(model, how, layers, heads), autocast('cpu'): bins = loss_by_time(model, test)
@@ -69,7 +55,7 @@ def samples_command(args):
     evaluator = Evaluator(dls.valid.images / 255 - .5, dls.valid.labels, dls.train.images / 255 - .5, dls.train.labels)
     sizes = {group: layers for group, layers in groups(model).items() if group == 'all' or 'x' in group}
     for how, group in [('whole', 'none'), *((how, group) for group in sizes for how in ABLATIONS)]:
-        key = dict(command='samples', weights=name_of(args.weights, model), how=how, layers=group, n=args.n,
+        key = dict(command='samples', weights=weights_name(args.weights, model), how=how, layers=group, n=args.n,
                    steps=args.steps)
         if has_row(args.out, key): continue
         def draw(c, generator):

@@ -1,5 +1,5 @@
 "What the benchmarks share: their arguments, clocks and counters, the machine they ran on, and files of results."
-import argparse, contextlib, datetime, json, os, platform, statistics, subprocess, sys, time
+import argparse, contextlib, datetime, hashlib, json, os, platform, statistics, subprocess, sys, time
 from pathlib import Path
 
 import torch
@@ -91,6 +91,11 @@ def matmul_rate(dtype, device) -> float:
         best = 2e-9 * n**3 / min(seconds(work) for _ in range(8))
         if n >= largest or 2e-9 * n**3 / best > .01: return float(f'{best:.3g}')
         n *= 2
+
+def weights_name(weights: str, model) -> str:
+    "A name in the package, or that of a file, and the start of a digest of what it holds."
+    digest = hashlib.sha256(b''.join(v.contiguous().numpy().tobytes() for v in model.state_dict().values()))
+    return f'{Path(weights).stem} {digest.hexdigest()[:8]}'
 
 def versions() -> dict:
     "When, with what, on which kind of processor."

@@ -9,8 +9,7 @@ is faster where the machine has matrix units for it, and processes with differen
     python benchmarks/quality.py --bf16 --samplers dpmpp_2m --steps 20 --guidance 1.25 1.4 2 3
     python benchmarks/quality.py --bf16 --samplers dpmpp_2m --steps 20 --guidance 1.4 --seeds 0 1
 """
-import hashlib, os, time
-from pathlib import Path
+import os, time
 
 import torch
 from diffu_attn.device import autocast
@@ -19,7 +18,7 @@ from diffu_attn.images import get_fashion_dls
 from diffu_attn.pretrained import open_model
 from diffu_attn.samplers import DEFAULT_SPACING, SAMPLERS, SPACINGS
 from diffu_attn.sampling import sample
-from common import add, arguments, has_row, versions
+from common import add, arguments, has_row, versions, weights_name
 
 def main():
     p = arguments(__file__, __doc__)
@@ -38,8 +37,7 @@ def main():
     args = p.parse_args()
 
     model = open_model(args.weights)
-    digest = hashlib.sha256(b''.join(v.contiguous().numpy().tobytes() for v in model.state_dict().values()))
-    weights = f'{Path(args.weights).stem} {digest.hexdigest()[:8]}'
+    weights = weights_name(args.weights, model)
     if args.compile: model = torch.compile(model, dynamic=False)
     dls = get_fashion_dls(250)
     evaluator = Evaluator(dls.valid.images / 255 - .5, dls.valid.labels, dls.train.images / 255 - .5, dls.train.labels)
