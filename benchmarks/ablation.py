@@ -51,12 +51,12 @@ def loss_command(args):
         add(args.out, dict(key, eps_loss=bins.mean().item(), bins=[round(v, 6) for v in bins.tolist()], **versions()))
 
 def samples_command(args):
-    model, dls = open_model(args.weights), get_fashion_dls(250)
+    model, dls = open_model(args.weights), get_fashion_dls(250, n=args.real)
     evaluator = Evaluator(dls.valid.images / 255 - .5, dls.valid.labels, dls.train.images / 255 - .5, dls.train.labels)
     sizes = {group: layers for group, layers in groups(model).items() if group == 'all' or 'x' in group}
     for how, group in [('whole', 'none'), *((how, group) for group in sizes for how in ABLATIONS)]:
         key = dict(command='samples', weights=weights_name(args.weights, model), how=how, layers=group, n=args.n,
-                   steps=args.steps)
+                   steps=args.steps, **({} if args.real is None else dict(real=args.real)))
         if has_row(args.out, key): continue
         def draw(c, generator):
             with autocast('cpu'): return sample(model, c, n_steps=args.steps, guidance=1., generator=generator)[0]
@@ -72,6 +72,7 @@ def main():
     for c in loss, samples: c.add_argument('--weights', default='fashion-small', help='a name, or a file')
     loss.add_argument('--n', type=int, help='test images; by default all')
     samples.add_argument('--n', type=int, default=10_000, help='samples of each case')
+    samples.add_argument('--real', type=int, help='real images of each split to compare with; by default all')
     samples.add_argument('--steps', type=int, default=10, help='network evaluations')
     args = p.parse_args()
     args.run(args)

@@ -28,24 +28,17 @@ from diffu_attn.metrics import fid
 from diffu_attn.models import CONFIGS, build_model
 from diffu_attn.noise import noisify
 from diffu_attn.optim import Muon, muon_groups
-from diffu_attn.position import POSITIONS
+from diffu_attn.position import POSITIONS, RowAttention
 from diffu_attn.sampling import sample
 from diffu_attn.training import PRESETS, conditional_train
 from common import ImagesCB, add, alone, commands, has_row, in_turns, machine, peak_mb, spread, versions
-from variants import (Mirrored, Pooled, RowAttention, RowMix, SelfishAttention, UnitAttention, WindowAttention, add_to,
+from variants import (Mirrored, Pixelwise, Pooled, RowMix, SelfishAttention, UnitAttention, WindowAttention, add_to,
                       blocks, replace, sides, tell)
 
 def attending(model) -> dict:
     "The blocks of `model` with attention, by name."
     return {name: m for name, m in blocks(model).items()
             if m.attn is not None and isinstance(m.attn[1], MultiheadSelfAttention1D)}
-
-def keep(*parts):
-    "A change: attention stays where a block's name starts with one of `parts`."
-    def change(model):
-        for name, block in attending(model).items():
-            if not name.startswith(parts): block.attn = None
-    return change
 
 def swap(make):
     "A change: `make(nc, nh, side)` instead of each attention, which starts from the same weights."
@@ -69,19 +62,21 @@ VARIANTS = {  # name: (what differs in the configuration, a change of the networ
     'decoder, 8x8': (NONE, add_to(DECODER_8, make=lambda nc, side: MultiheadSelfAttention1D(nc, 1))),
     'windows, 16x16': (NONE, add_to(DECODER_16, make=lambda nc, side: WindowAttention(nc, 1))),
     'rows, 16x16': (NONE, add_to(DECODER_16, make=lambda nc, side: RowAttention(nc, 1, side))),
+    'rows, decoder': (dict(attention_heads=(1, 0, 0), position='rows', attention_parts=['decoder']), None),
     'rows, no content': (NONE, add_to(DECODER_16, make=lambda nc, side: RowMix(nc, 1, side))),
     'mirror image': (NONE, add_to(DECODER_16, make=lambda nc, side: Mirrored(nc))),
+    'matrix only': (NONE, add_to(DECODER_16, make=lambda nc, side: Pixelwise(nc))),
     'mean, 4x4': (NONE, add_to(*BOTTLENECK, make=lambda nc, side: Pooled(nc))),
     'time and class': (NONE, tell(DECODER_8)),
-    'encoder only': ({}, keep('downs')),
-    'bottleneck only': ({}, keep('mid')),
-    'decoder only': ({}, keep('ups')),
+    'encoder only': (dict(attention_heads=(0, 4, 0), attention_parts=['encoder']), None),
+    'bottleneck only': (dict(attention_heads=(0, 0, 4)), None),
+    'decoder only': (dict(attention_heads=(0, 4, 0), attention_parts=['decoder']), None),
     '8x8 only': (dict(attention_heads=(0, 4, 0)), None),
     '16x16, too': (dict(attention_heads=(4, 4, 4)), None),
     '1 head': (dict(attention_heads=(0, 1, 1)), None),
     '2 heads': (dict(attention_heads=(0, 2, 2)), None),
     '8 heads': (dict(attention_heads=(0, 8, 8)), None),
-    **{name: ({}, swap(POSITIONS[name])) for name in ('absolute', 'relative', 'rotary')},
+    **{name: ({}, swap(POSITIONS[name])) for name in ('absolute', 'relative', 'rotary', 'rows')},
 }
 
 def build(variant: str, size: str = 'laptop'):
@@ -134,7 +129,8 @@ def spectra(model, x0: torch.Tensor, c: torch.Tensor, times=(.1, .3, .5, .7, .9)
 SYMMETRIC = 0, 2, 3, 4                                                           # T-shirt, pullover, dress, coat
 
 def quality(model, real_features: torch.Tensor, n: int, seed: int) -> dict:
-    "FID, label accuracy and asymmetry of `n` samples, drawn in ten evaluations without guidance."
+    "FID, label accuracy and asymmetry of `n` samples, drawn in ten evaluations without guidance; of none, nothing."
+    if not n: return {}
     classifier, images, labels = load_classifier(), [], torch.arange(n) % 10
     generator = torch.Generator().manual_seed(seed)
     with autocast('cpu'):
@@ -165,8 +161,8 @@ def train_command(args):
                        weights=sum(p.numel() for p in model.parameters()),
                        **quality(model, real_features, args.n, seed),
                        spectra=spectra(model, real[:50], test.labels[:50]))
-            print(f'{variant}, seed {seed}, {args.images:,} images: eps-loss {row["eps_loss"]:.5f}, '
-                  f'FID {row["fid"]:.3f}, accuracy {row["accuracy"]:.3f}', flush=True)
+            print(f'{variant}, seed {seed}, {args.images:,} images:',
+                  ', '.join(f'{k} {row[k]:.5f}' for k in ('eps_loss', 'fid', 'accuracy') if k in row), flush=True)
             add(args.out, dict(row, **about))
 
 def speed_command(args):
@@ -225,7 +221,7 @@ def main():
     t = command('train', train_command)
     t.add_argument('--images', type=int, default=75_000, help='to train on, those seen again counted again')
     t.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2], help='of weights, order and noise')
-    t.add_argument('--n', type=int, default=2000, help='samples')
+    t.add_argument('--n', type=int, default=2000, help='samples; 0: none')
     s = command('speed', speed_command)
     s.add_argument('--repeats', type=int, default=15, help='timed steps of each')
     for c in t, s:

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from diffu_attn.attention import MultiheadSelfAttention1D
 from diffu_attn.models import image_shape
+from diffu_attn.position import RowAttention
 from diffu_attn.unet import TResBlock, group_norm, zero_
 
 class SelfishAttention(MultiheadSelfAttention1D):
@@ -29,9 +30,8 @@ class UnitAttention(MultiheadSelfAttention1D):
 
     def attend(self, q, k, v):
         q, k = (F.normalize(x.float(), dim=-1) for x in (q, q if self.tied else k))
-        scores = self.log_temperature.exp() * q @ k.mT
-        if self.others: scores = scores.masked_fill(torch.eye(q.shape[2], dtype=torch.bool, device=q.device), -math.inf)
-        return scores.softmax(-1).to(v.dtype) @ v
+        mask = torch.zeros(2 * q.shape[2:3], device=q.device).fill_diagonal_(-math.inf) if self.others else None
+        return F.scaled_dot_product_attention(self.log_temperature.exp() * q, k, v.float(), mask, scale=1.).to(v.dtype)
 
 class WindowAttention(MultiheadSelfAttention1D):
     "Attention within windows of `window` by `window` pixels (Liu et al. 2021), without shifts."
@@ -45,22 +45,10 @@ class WindowAttention(MultiheadSelfAttention1D):
         y = super().forward(windows.reshape(-1, self.nc, w, w)).view(len(x), h // w, side // w, self.nc, w, w)
         return y.permute(0, 3, 1, 4, 2, 5).reshape(x.shape)
 
-class RowAttention(MultiheadSelfAttention1D):
-    "Each pixel attends to those of its row (Ho et al. 2019), with a learned score for each pair of columns."
-    def __init__(self, nc, nh, side):
-        super().__init__(nc, nh)
-        self.pairs = nn.Parameter(torch.zeros(nh, side, side))
-
-    def attend(self, q, k, v):
-        side = self.pairs.shape[-1]
-        q, k, v = (x.unflatten(2, (-1, side)).transpose(1, 2) for x in (q, k, v))     # (b, rows, nh, columns, d)
-        scores = q * q.shape[-1]**-.5 @ k.mT + self.pairs.to(q.dtype)
-        return (scores.softmax(-1).to(v.dtype) @ v).transpose(1, 2).flatten(2, 3)
-
 class RowMix(RowAttention):
-    "The same without content: the learned score for each pair of columns alone."
+    "Attention along the rows without content: the learned bias for each pair of columns alone."
     def attend(self, q, k, v):
-        v = v.unflatten(2, (-1, self.pairs.shape[-1])).transpose(1, 2)
+        v = v.unflatten(2, (-1, self.side)).transpose(1, 2)
         return (self.pairs.softmax(-1).to(v.dtype) @ v).transpose(1, 2).flatten(2, 3)
 
 class Pooled(nn.Module):
@@ -69,6 +57,10 @@ class Pooled(nn.Module):
         super().__init__()
         self.proj = nn.Conv2d(nc, nc, 1)
     def forward(self, x): return self.proj(x.mean((2, 3), keepdim=True)).expand(x.shape)
+
+class Pixelwise(Pooled):
+    "A matrix for each pixel: what `Pooled` and `Mirrored` have without looking anywhere."
+    def forward(self, x): return self.proj(x)
 
 class Mirrored(Pooled):
     "The pixel on the other side of the row, and a matrix."

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PLAIN_PIXELS', 'POSITIONS', 'attention_part', 'attend', 'check_heads', 'MultiheadSelfAttention1D', 'attention_branch',
-           'TAResBlock', 'TADownblock', 'TAUpblock', 'TAUnet', 'ClassEmbedding', 'ConditionalTAUnet']
+           'TAResBlock', 'TADownblock', 'TAUpblock', 'check_parts', 'TAUnet', 'ClassEmbedding', 'ConditionalTAUnet']
 
 # %% ../nbs/05_attention.ipynb #98188576
 import math
@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from .checks import check_dtype_device, check_int, check_labels
-from .unet import TDownblock, TResBlock, TUnet, TUpblock, group_norm, per_level, zero_
+from .unet import PARTS, TDownblock, TResBlock, TUnet, TUpblock, group_norm, per_level, zero_
 
 # %% ../nbs/05_attention.ipynb #28c5fab0
 PLAIN_PIXELS = 256  # of the largest map for which a CPU takes the formula as it stands, in bfloat16
@@ -143,6 +143,14 @@ class TAUpblock(TUpblock):
         super().__init__(t_embed, c_in, c_out, upsample, n_layers, nh=nh, position=position, side=side)
 
 # %% ../nbs/05_attention.ipynb #ad28184e
+def check_parts(parts: tuple, heads: list):
+    "Raise `ValueError` unless `parts` are some of PARTS, and leave out no level or bottleneck that has heads."
+    if isinstance(parts, str) or not set(parts) <= set(PARTS):
+        raise ValueError(f'attention_parts must be some of {", ".join(PARTS)}, got {parts!r}')
+    *levels, bottleneck = heads
+    if any(levels) and not {'encoder', 'decoder'} & set(parts) or bottleneck and 'bottleneck' not in parts:
+        raise ValueError(f'attention_heads={heads} names heads that attention_parts={tuple(parts)} leaves out')
+
 class TAUnet(TUnet):
     "U-Net with time and attention that predicts ε: `(b, color_channels, h, w), (b,) -> (b, color_channels, h, w)`."
     block, downblock, upblock = TAResBlock, TADownblock, TAUpblock
@@ -156,12 +164,16 @@ class TAUnet(TUnet):
         patch: int = 1,  # side of the squares of pixels that the stem folds into channels
         position: str = 'none',  # kind of attention, one of POSITIONS
         image_size: int = 32,  # side of the images; with a position encoding it takes no other
+        attention_parts: tuple = PARTS,  # where these heads are: in which of encoder, bottleneck and decoder
     ):
         heads = [nh or 0 for nh in per_level('attention_heads', attention_heads, len(nfs) - 1, 0)]
         check_int('attention_heads', *heads, least=0)
-        super().__init__(nfs, n_blocks, color_channels, patch=patch, image_size=image_size, options=lambda level: dict(
-            nh=heads[level], position=position, side=image_size // (patch * 2**level)))
+        check_parts(attention_parts, heads)
+        super().__init__(nfs, n_blocks, color_channels, patch=patch, image_size=image_size,
+                         options=lambda level, part: dict(nh=heads[level] * (part in attention_parts), position=position,
+                                                          side=image_size // (patch * 2**level)))
         self.config.update(attention_heads=[*map(int, heads)], position=position)
+        if set(attention_parts) != set(PARTS): self.config['attention_parts'] = list(attention_parts)
 
 # %% ../nbs/05_attention.ipynb #05ce0002
 class ClassEmbedding(nn.Embedding):
@@ -218,9 +230,10 @@ class ConditionalTAUnet(TAUnet):
         class_names: list = None,  # what the classes are called
         position: str = 'none',  # kind of attention, one of POSITIONS
         image_size: int = 32,  # side of the images; with a position encoding it takes no other
+        attention_parts: tuple = PARTS,  # where these heads are: in which of encoder, bottleneck and decoder
     ):
         super().__init__(nfs, attention_heads, n_blocks, color_channels, patch=patch, position=position,
-                         image_size=image_size)
+                         image_size=image_size, attention_parts=attention_parts)
         if cond_embed is not None and null_class: raise ValueError('null_class is for the class embedding alone')
         self.n_classes, self.classes = n_classes, cond_embed                     # `cond_embed`, as weights name it
         if cond_embed is None: self.classes = ClassEmbedding(n_classes, 4 * nfs[0], null_class)

@@ -72,7 +72,7 @@ def create_model(
     *,
     null_class: bool = False,  # with classes: one more label, for no class?
     class_names: list = None,  # with classes: what they are called
-    position: str = 'none',  # kind of attention, one of POSITIONS
+    position: str = None,  # kind of attention, one of POSITIONS; by default that of the size
     image_size: int = 32,  # side of the images
     sigma_data: float = None,  # root mean square of the pixels, for `Preconditioned`; by default that of Fashion-MNIST
 ) -> nn.Module:  # predicts ε: `model(x, t)`, or `model(x, t, c)` with classes
@@ -81,8 +81,8 @@ def create_model(
     if n_classes is None and (null_class or class_names is not None):
         raise ValueError('a null class or names need classes beside them: n_classes is None')
     classes = {} if n_classes is None else dict(n_classes=n_classes, null_class=null_class, class_names=class_names)
-    config = dict(CONFIGS[name], color_channels=color_channels, position=position, image_size=image_size, **classes)
-    return build_model(config if sigma_data is None else dict(config, sigma_data=sigma_data))
+    named = {k: v for k, v in dict(position=position, sigma_data=sigma_data).items() if v is not None}
+    return build_model(dict(CONFIGS[name], color_channels=color_channels, image_size=image_size, **classes, **named))
 
 # %% ../nbs/05b_models.ipynb #a6f78be6
 def add_null_class(
