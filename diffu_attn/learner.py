@@ -34,7 +34,7 @@ class Callback:
 
     @property
     def key(self) -> str:
-        "What tells it from the other callbacks of a fit: its kind; with a name where several make sense."
+        "What tells it from the other callbacks of a fit: the name of its class, and more where several make sense."
         return type(self).__name__
 
     def state_dict(self) -> dict:
@@ -42,7 +42,7 @@ class Callback:
         return {name: getattr(self, name) for name in self.kept}
 
     def load_state_dict(self, state: dict):
-        "Take up a state; its tensors go to the device of those that they replace."
+        "Set the attributes of a state; its tensors go to the device of those that they replace."
         for name, v in state.items():
             old = getattr(self, name, None)
             both = isinstance(v, torch.Tensor) and isinstance(old, torch.Tensor)
@@ -61,8 +61,9 @@ class TrainCB(Callback):
     def step(self, learn): learn.opt.step()
     def zero_grad(self, learn): learn.opt.zero_grad()
 
+# %% ../nbs/03_learner.ipynb #03nw0019
 def check_batch(batch):
-    "Refuse what isn't a tuple or list of inputs and target, such as a dict: a callback may make one of it."
+    "Raise `ValueError` unless `batch` is a tuple or list of inputs and target; a callback may turn a dict into one."
     if isinstance(batch, (tuple, list)) and len(batch) > 1: return
     has = f' with {", ".join(map(str, batch))}' if isinstance(batch, dict) else ''
     raise ValueError('a batch must be a tuple (inputs..., target), as (images, labels); got '
@@ -70,7 +71,7 @@ def check_batch(batch):
 
 # %% ../nbs/03_learner.ipynb #03pr0002
 class OneProcess:
-    "The process that shares a fit with no other; what `Processes` asks the others, it answers itself."
+    "A single process: the same methods as `Processes`, which asks the other processes; here the answer is its own."
     rank, n, main = 0, 1, True  # which process this is, how many there are, and is this the one that writes and shows?
     every = 1  # in how many batches the processes agree once: more where to read a number makes a device wait
     whole = None  # rows of the batch that the processes share; None: those at hand
@@ -88,7 +89,7 @@ class OneProcess:
         "`value` of each process, on all, by rank."
         return [value]
     def from_main(self, work):
-        "What `work()` gives on the main process, on all; so with what it raises."
+        "On all processes, what `work()` returns on the main one, or raises there."
         return work()
     def set_random_state(self, state: dict, batches):
         "Put the generators where those of the main process were."
@@ -130,24 +131,24 @@ class Learner:
         return draw(n)[self.processes.rows(n)]
 
     def phase(self, name: str, cancel: type, work):
-        "`before_`, the work, `after_`; `cancel` ends it early; each `cleanup_` runs, and finds another end in `error`."
+        "`before_`, the work, `after_`; `cancel` ends it early; each `cleanup_` runs; `error` is the type of an error."
         try:
             self.call(f'before_{name}')
             work()
             self.call(f'after_{name}')
         except cancel: self.error = None
         except BaseException as e:
-            self.error = type(e)                                                 # not `e`, which holds on to frames
+            self.error = type(e)                                                 # not `e`, which would keep all frames
             raise
         finally:
-            with contextlib.ExitStack() as stack:                                # the last that is put in runs first
+            with contextlib.ExitStack() as stack:                                # the last that is pushed runs first
                 for cb in reversed(self.cbs):
                     if method := getattr(cb, f'cleanup_{name}', None): stack.callback(method, self)
 
 # %% ../nbs/03_learner.ipynb #03ln0011
 @patch
 def one_batch(self: Learner):
-    "Predict and measure; learn, while training."
+    "Predict and compute the loss; in training, compute the gradients and take a step."
     check_batch(self.batch)
     if not len(self.batch[-1]): raise CancelBatchException                       # the other processes have its rows
     task = next(cb for cb in self.cbs if isinstance(cb, TrainCB))
@@ -158,6 +159,7 @@ def one_batch(self: Learner):
         task.step(self); self.call('after_step')
         task.zero_grad(self)
 
+# %% ../nbs/03_learner.ipynb #03nw0029
 @patch
 def one_epoch(self: Learner):
     "Once through the training or the validation data."
@@ -175,6 +177,7 @@ def one_epoch(self: Learner):
     warnings.warn(f'dls.{name} gave {self.i + 1} batches, where its length says {n}; schedules go by the length',
                   stacklevel=2)
 
+# %% ../nbs/03_learner.ipynb #03nw0031
 @patch
 def all_epochs(self: Learner, train: bool, valid: bool):
     "The epochs of a fit."
@@ -194,6 +197,7 @@ def check_loader(dls, name: str):
                          'dataset') from None
     if n < 1: raise ValueError(f'dls.{name} holds no batches: there are fewer images than a batch takes')
 
+# %% ../nbs/03_learner.ipynb #03nw0034
 @patch
 def fit(self: Learner,
     n_epochs: int = 1,  # times through the training data, each followed by once through the validation data
@@ -214,7 +218,7 @@ def fit(self: Learner,
     self.first_epoch, self.done = 0, 0  # where to begin: an epoch, and how many of its batches to pass over
     try:
         self.opt = self.opt_func(self.model.parameters(), lr=self.lr)
-        self.opt.zero_grad()                                                 # of a fit that broke off, or a search
+        self.opt.zero_grad()                                                 # left by a fit that broke off
         size = lambda: len(self.batch[-1])
         with explain_oom(lambda: f'with batches of {size()}: lower the batch size, or take a smaller model'):
             self.phase('fit', CancelFitException, lambda: self.all_epochs(train, valid))

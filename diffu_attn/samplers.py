@@ -52,7 +52,7 @@ SPACINGS = ('even', 'karras', 'mixed')
 def time_grid(
     n_steps: int,  # number of steps, at least 1
     start: float = T_START,  # the first time, above T_END and up to T_START
-    spacing: str = 'even',  # 'even' in time; 'karras': denser at both ends; 'mixed': mean of even time and even log σ
+    spacing: str = 'even',  # 'even': uniform times; 'karras': uniform σ^(1/7); 'mixed': mean of even and uniform log σ
 ) -> torch.Tensor:  # `(n_steps + 1,)`, float32, on the CPU, falling from `start` to T_END, then 0
     "Times of a sampling run: `n_steps` evaluations, then the end (karras: Karras et al. 2022, eq. 5)."
     check_int('n_steps', n_steps)
@@ -75,21 +75,6 @@ def transitions(times: torch.Tensor) -> Iterator:
     "For each step its time t, the amplitudes there, and the amplitudes where it ends."
     at = signal_noise(times)
     return zip(times, at, at[1:])
-
-# %% ../nbs/06_samplers.ipynb #06sp0005
-def check_grid(
-    times,  # numbers, or a tensor `(n_steps + 1,)`
-) -> torch.Tensor:  # float32, on the CPU
-    "Raise `ValueError` unless `times` fall from at most `T_START` to 0, each with less noise than the one before."
-    times = torch.as_tensor(times, dtype=torch.float32, device='cpu')
-    got = f'got {[round(v, 5) for v in times.tolist()]}' if times.ndim == 1 else f'got shape {tuple(times.shape)}'
-    falls = times.ndim == 1 and len(times) > 1 and times[0] <= T_START + 1e-6 and (times.diff() < 0).all()
-    if not falls or times[-1] != 0:
-        raise ValueError(f'times must be at least two, fall from at most {T_START}, and end in 0, {got}')
-    if not (alpha_bar(times[:-1]).diff() > 0).all():
-        raise ValueError(f'times must differ in their noise, which is the same for all below {T_END} (only one may lie '
-                         f'there before the last, 0), {got}')
-    return times
 
 # %% ../nbs/06_samplers.ipynb #6185e650
 def ancestral(
@@ -184,3 +169,18 @@ def ipndm(denoise: Callable, x: torch.Tensor, times: torch.Tensor, draw: Callabl
 SAMPLERS = {'ddpm': ancestral, 'ddim': ddim, 'heun': heun, 'dpmpp_2m': dpmpp_2m, 'ipndm': ipndm}
 DEFAULT_SPACING = {'heun': 'karras', 'dpmpp_2m': 'mixed'}  # of the times, by default; the others' are even
 SPACING = DEFAULT_SPACING  # its name before
+
+# %% ../nbs/06_samplers.ipynb #06sp0005
+def check_grid(
+    times,  # numbers, or a tensor `(n_steps + 1,)`
+) -> torch.Tensor:  # float32, on the CPU
+    "Raise `ValueError` unless `times` fall from at most `T_START` to 0, each with less noise than the one before."
+    times = torch.as_tensor(times, dtype=torch.float32, device='cpu')
+    got = f'got {[round(v, 5) for v in times.tolist()]}' if times.ndim == 1 else f'got shape {tuple(times.shape)}'
+    falls = times.ndim == 1 and len(times) > 1 and times[0] <= T_START + 1e-6 and (times.diff() < 0).all()
+    if not falls or times[-1] != 0:
+        raise ValueError(f'times must be at least two, fall from at most {T_START}, and end in 0, {got}')
+    if not (alpha_bar(times[:-1]).diff() > 0).all():
+        raise ValueError(f'times must differ in their noise, which is the same for all below {T_END} (only one may lie '
+                         f'there before the last, 0), {got}')
+    return times

@@ -49,6 +49,7 @@ def group_norm(nc: int) -> nn.GroupNorm:
     "GroupNorm with up to 8 equal groups of at least two channels (Wu and He 2018)."
     return GroupNorm(next(g for g in (8, 4, 2, 1) if g == 1 or nc % g == 0 and nc > g), nc)
 
+# %% ../nbs/04_unet.ipynb #04ze0002
 def zero_(module: nn.Module) -> nn.Module:
     "Set all parameters of `module` to zero, and give it back."
     for p in module.parameters(): nn.init.zeros_(p)
@@ -109,6 +110,7 @@ class TDownblock(nn.Module):
             skips.append(x)
         return self.down(x), skips
 
+# %% ../nbs/04_unet.ipynb #04le0002
 class TUpblock(nn.Module):
     "A level of the decoder, opposite `TDownblock(t_embed, c_out, c_in)`: `(x, emb, skips) -> x at twice the side`."
     block = TResBlock  # what it is made of
@@ -148,6 +150,7 @@ def per_level(
                          f'(nfs has {n_levels + 1} widths), got {len(values)}: {tuple(values)}')
     return [*values, bottleneck][:n_levels + 1]
 
+# %% ../nbs/04_unet.ipynb #04pl0004
 def check_input(
     x: torch.Tensor,  # what should be images `(b, channels, h, w)`
     channels: int,  # how many they must have
