@@ -41,7 +41,7 @@ def show_attention(
     titles: list = None,  # a text before each row
     imsize: float = 1.1,  # side of a picture in inches
 ):  # the figure
-    "Each image with the query marked; then its attention weights in each head, bright where large, and the largest in %."
+    "Each image with the query marked; then its attention weights in each head, bright where large; the largest in %."
     import matplotlib.pyplot as plt
     from matplotlib.patheffects import withStroke
     if images.ndim != 4 or weights.ndim != 4 or len(images) != len(weights):

@@ -18,18 +18,21 @@ from .checks import check_int, check_labels
 # %% ../nbs/02_data.ipynb #02pr0002
 ASSETS = Path(__file__).parent / 'assets' if '__file__' in globals() else Path('../diffu_attn/assets')
 
+# %% ../nbs/02_data.ipynb #02pr0006
 def profile() -> str:
     "The size to run at: `DIFFU_ATTN_PROFILE`, or else `test` under nbdev_test and `laptop` elsewhere."
     return os.environ.get('DIFFU_ATTN_PROFILE') or ('test' if 'IN_TEST' in os.environ else 'laptop')
 
 # %% ../nbs/02_data.ipynb #300d0add
-def resize(images: torch.Tensor, side: int = 32) -> torch.Tensor:
-    "uint8 `(n, h, w)` or `(n, c, h, w)` to uint8 `(n, c, side, side)`, as torchvision's `Resize` for PIL images."
+def resize(
+    images: torch.Tensor,  # uint8 `(n, h, w)` or `(n, c, h, w)`
+    side: int = 32,  # of the result
+) -> torch.Tensor:  # uint8 `(n, c, side, side)`
+    "The middle square of each image, resized as torchvision's `Resize` does it with PIL images."
     if images.ndim == 3: images = images[:, None]
     short = min(h := images.shape[2], w := images.shape[3])
     images = images[..., (h - short) // 2:, (w - short) // 2:][..., :short, :short]
     return images if short == side else F.interpolate(images, (side, side), mode='bilinear', antialias=True)
-
 
 # %% ../nbs/02_data.ipynb #02cf0001
 def cut_and_flip(
@@ -120,6 +123,7 @@ class ColumnBatches:
                 raise ValueError(f'batches must be dicts with the columns {", ".join(self.columns)}, {has}')
             yield tuple(batch[name] for name in self.columns)
 
+# %% ../nbs/02_data.ipynb #02dl0007
 class DataLoaders:
     "A training and a validation set of batches, and what is known of the images."
     def __init__(self,
@@ -144,7 +148,6 @@ class DataLoaders:
         moved.train, moved.valid = (b.to(device) if hasattr(b, 'to') else b for b in (self.train, self.valid))
         return moved
 
-
 # %% ../nbs/02_data.ipynb #02dl0005
 def n_images(
     batches,  # `TensorBatches`, or a `DataLoader`
@@ -152,6 +155,7 @@ def n_images(
     "How many images there are."
     return len(batches.images if isinstance(batches, TensorBatches) else batches.dataset)
 
+# %% ../nbs/02_data.ipynb #02dl0014
 def root_mean_square(
     batches,  # `(images in [-0.5, 0.5], labels)`
     n: int = 10_000,  # stop when so many images have been seen
@@ -163,4 +167,3 @@ def root_mean_square(
         if seen >= n: break
     if not total: raise ValueError('all pixels are 0: these images show nothing')
     return (total / pixels)**.5
-

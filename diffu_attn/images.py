@@ -82,6 +82,7 @@ def subfolders(folder: Path) -> list:
     "Those that aren't hidden, by name."
     return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(('.', '__')))
 
+# %% ../nbs/02b_images.ipynb #02im0068
 def reason(e: Exception) -> str: return ' '.join(f'{type(e).__name__}: {e}'.split())
 
 def say_left_out(bad: list, most: int = 20):
@@ -89,6 +90,7 @@ def say_left_out(bad: list, most: int = 20):
     for name, why in bad[:most]: warnings.warn(f'{name} was left out: {why}', stacklevel=3)
     if bad[most:]: warnings.warn(f'{len(bad) - most} more pictures were left out', stacklevel=3)
 
+# %% ../nbs/02b_images.ipynb #02im0070
 class Files:
     "Picture files in a folder, and in the folders below; `labels` and `classes` are None without subfolders."
     def __init__(self, folder: Path):
@@ -134,6 +136,7 @@ def numbered(labels: list, where: str) -> tuple:
             raise ValueError(f'labels must be whole numbers from 0 on, or texts; {where} has {v!r} in row {i}')
     return [int(v) for v in labels], None
 
+# %% ../nbs/02b_images.ipynb #02im0073
 class Rows:
     "Rows of a `datasets.Dataset`."
     def __init__(self, rows, image: str, label: str):
@@ -151,11 +154,12 @@ class Rows:
     def name(self, i: int) -> str: return f'row {i}'
     def __getitem__(self, i: int): return self.rows[i][self.image]
 
+# %% ../nbs/02b_images.ipynb #02im0076
 class Items:
     "A data set as torchvision has them: a length, and `(picture, label)` by number."
     def __init__(self, items):
         self.items, self.classes = items, getattr(items, 'classes', None)
-        labels, self.places = getattr(items, 'targets', None), range(len(items))  # so no picture is read for its label
+        labels, self.places = getattr(items, 'targets', None), range(len(items))
         if labels is None or len(labels) != len(items) or getattr(items, 'target_transform', None):
             labels = self.read_labels()
         labels = [v.item() if hasattr(v, 'item') and v.ndim == 0 else v for v in labels]    # tensors, numpy's numbers
@@ -182,7 +186,7 @@ class Items:
     def __getitem__(self, i: int): return self.items[self.places[i]][0]
 
 # %% ../nbs/02b_images.ipynb #02im0021
-HELD_OUT = 'test', 'validation', 'valid', 'val', 'dev', 'eval'  # what people call the part for evaluation
+HELD_OUT = 'test', 'validation', 'valid', 'val', 'dev', 'eval'  # common names of the part for evaluation
 
 def parts_of(source) -> dict:
     "The parts of a source by name; one alone is called train."
@@ -202,6 +206,7 @@ def pick_parts(parts: dict, valid) -> tuple:
     if valid and valid not in parts: raise ValueError(f'no part {valid!r}; there are {", ".join(map(str, parts))}')
     return train, parts.get(name)
 
+# %% ../nbs/02b_images.ipynb #02im0082
 def hold_out(
     labels: torch.Tensor,  # of all images, integers `(n,)`
     share: float,  # of each class, in (0, 1)
@@ -232,7 +237,7 @@ def read_all(pictures, picks: list, side: int, channels: int = None) -> tuple:
         if isinstance(found := try_bytes(pictures, picks[k], side, channels), str): return found
         images[k] = found                                                        # a grey one fills all channels
         return len(found)
-    with ThreadPoolExecutor(os.cpu_count() if isinstance(pictures, Files) else 1) as pool:  # PIL lets others compute
+    with ThreadPoolExecutor(os.cpu_count() if isinstance(pictures, Files) else 1) as pool:  # PIL releases Python's lock
         found = list(progress_bar(pool.map(read, range(len(picks))), len(picks)))
     bad = [(pictures.name(i), why) for i, why in zip(picks, found) if isinstance(why, str)]
     if len(bad) == len(picks): raise ValueError(f'none of the pictures can be read; {bad[0][0]}: {bad[0][1]}')
@@ -241,6 +246,7 @@ def read_all(pictures, picks: list, side: int, channels: int = None) -> tuple:
     images = images[kept] if bad else images
     return images if max(found[k] for k in kept) == images.shape[1] else images[:, :1].clone(), kept
 
+# %% ../nbs/02b_images.ipynb #02im0089
 class Reader(torch.utils.data.Dataset):
     "For workers: `(bytes, label)` by number. The next picture stands in for one that can't be read."
     def __init__(self, pictures, picks: list, labels: list, side: int, channels: int):
@@ -283,11 +289,12 @@ class Arrays:
     def read_all(self, picks: list, side: int, channels: int = None) -> tuple:
         "As the function `read_all`, for all images at once."
         images = resize(self.images[picks], side)
-        if channels == 1 and images.shape[1] == 3:                               # as PIL does it: ITU-R 601
+        if channels == 1 and images.shape[1] == 3:
             weights = torch.tensor([19595, 38470, 7471])[:, None, None]
             images = ((images.int() * weights).sum(1, keepdim=True) + 2**15 >> 16).to(torch.uint8)
         return images.expand(-1, channels or -1, -1, -1).contiguous(), torch.arange(len(picks))
 
+# %% ../nbs/02b_images.ipynb #02im0096
 def open_part(part, image: str, label: str):
     "A part of a source: something with a length, `labels` and `classes`."
     if isinstance(part, (str, Path)): return Files(Path(part).expanduser())

@@ -138,9 +138,10 @@ def plot_confusion(
     ax.imshow(share.numpy(), cmap='Greys', vmin=0, vmax=100)
     for i, row in enumerate(share.tolist()):
         for j, v in enumerate(row):
-            if v >= .5:
+            if v > .5:
                 ax.text(j, i, f'{v:.0f}', ha='center', va='center', fontsize=7, color='white' if v > 50 else 'black')
-    ax.set(xticks=range(len(names)), yticks=range(len(names)), xlabel='predicted by the classifier', ylabel='asked for')
+    ax.set(xticks=range(len(names)), yticks=range(len(names)))
+    ax.set(xlabel='predicted by the classifier', ylabel='asked for')
     ax.set_xticklabels(names, rotation=60, ha='right', fontsize=8)
     ax.set_yticklabels(names, fontsize=8)
     return once(fig)
@@ -170,7 +171,7 @@ def memorization(
     held_out: torch.Tensor,  # of images that were not trained on, the same way
     quantile: float = .01,  # share of the held-out images that count as near
 ) -> dict:  # near: share of the samples, about `quantile` at best; gap: ratio of the medians, about 1 at best
-    "How much nearer than held-out images the samples lie to the training set; `ValueError` where most of those lie in it."
+    "How much nearer to the training set samples lie than held-out images; `ValueError` where most of those are in it."
     if not (distances.isfinite().all() and held_out.isfinite().all()):
         raise ValueError('distances must be finite, got NaN or infinity')
     if not held_out.median() > 0:

@@ -18,7 +18,7 @@ from .position import POSITIONS
 
 # %% ../nbs/05b_models.ipynb #045f8732
 class Preconditioned(nn.Module):
-    "Wraps a network `F(x, t, ...)`: same call, same shapes, predicts ε; scales in- and output (Karras et al. 2022, 5)."
+    "Wraps a network `F(x, t, ...)`: same call, same shapes; predicts ε, scaled from outside (Karras et al. 2022)."
     def __init__(self,
         net: nn.Module,  # the network: sees and predicts values of unit variance
         sigma_data: float = 0.4,  # root mean square of the pixels; 0.40 for Fashion-MNIST in [-0.5, 0.5]
@@ -56,6 +56,7 @@ CONFIGS = {
     'test': dict(nfs=(16, 16, 24), attention_heads=(0, 4, 4), n_blocks=(1, 1, 1), patch=2, sigma_data=.4),
 }
 
+# %% ../nbs/05b_models.ipynb #05bn0002
 def build_model(
     config: dict,  # arguments of `TAUnet`, or with `n_classes` of `ConditionalTAUnet`; `sigma_data` of `Preconditioned`
 ) -> nn.Module:  # predicts ε: `model(x, t)`, or `model(x, t, c)` with classes; its `.config` builds the next one
@@ -65,6 +66,7 @@ def build_model(
     net = (ConditionalTAUnet if 'n_classes' in config else TAUnet)(**config)
     return net if sigma_data is None else Preconditioned(net, sigma_data)
 
+# %% ../nbs/05b_models.ipynb #05bn0004
 def create_model(
     name: str = 'laptop',  # one of CONFIGS
     n_classes: int = None,  # number of classes; None: unconditional
@@ -88,7 +90,7 @@ def create_model(
 def add_null_class(
     model: nn.Module,  # a `ConditionalTAUnet`, or a wrapper around one; changed in place
 ) -> nn.Module:  # `model`; does nothing where it has a null class already
-    "One more label, which starts as the mean of the classes. Optimizers made before don't know it."
+    "One more label, which starts as the mean of the classes. An optimizer made before doesn't train it."
     net = next((m for m in model.modules() if isinstance(m, ConditionalTAUnet)), None)
     if net is None: raise ValueError(f'a {type(model).__name__} without classes can have no null class')
     if getattr(net.cond_embed, 'has_null', False): return model
@@ -120,6 +122,7 @@ def conditions_of(model):  # has `check(c, n)`, `null(c)` and `has_null`
         raise ValueError(f'a cond_embed with has_null needs check(c, n) and null(c), too: {type(embed).__name__}')
     return embed if hasattr(embed, 'check') else LabelConditions(net)
 
+# %% ../nbs/05b_models.ipynb #05cd0006
 def has_null(model) -> bool:
     "Has `model` a null condition, so that it can be guided?"
     return getattr(conditions_of(model), 'has_null', False)
