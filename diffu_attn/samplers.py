@@ -85,15 +85,15 @@ def ancestral(
 ) -> Iterator[torch.Tensor]:  # the prediction of x0 of each step, like `x`; the last is the result
     "DDPM: each step is a draw from the posterior (Ho et al. 2020, algorithm 2)."
     draw = draw or partial(torch.randn_like, x)
-    for t, (a_t, s_t), (a_s, s_s) in transitions(times):
+    for t, (signal_t, _), (signal_s, noise_s) in transitions(times):
         x0 = denoise(x, t)
         yield x0
-        if s_s > 0: x = ddpm_step(x, x0, a_t**2, a_s**2, draw())
+        if noise_s > 0: x = ddpm_step(x, x0, signal_t**2, signal_s**2, draw())
 
 # %% ../nbs/06_samplers.ipynb #c5bc7b9b
-def eps_from_x0(x: torch.Tensor, x0: torch.Tensor, a: torch.Tensor, s: torch.Tensor) -> torch.Tensor:
-    "The noise that the clean image `x0` implies in `x = a x0 + s ε`."
-    return (x - a * x0) / s
+def eps_from_x0(x: torch.Tensor, x0: torch.Tensor, signal: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+    "The noise that the clean image `x0` implies in `x = signal x0 + noise ε`."
+    return (x - signal * x0) / noise
 
 # %% ../nbs/06_samplers.ipynb #beb979c5
 def ddim(denoise: Callable, x: torch.Tensor, times: torch.Tensor, draw: Callable = None,
@@ -102,19 +102,20 @@ def ddim(denoise: Callable, x: torch.Tensor, times: torch.Tensor, draw: Callable
     "DDIM: keeps its noise at `eta` 0, is `ancestral`, called alike, at 1 (Song et al. 2021, eq. 12 and 16)."
     if not 0 <= eta <= 1: raise ValueError(f'eta must lie in [0, 1], got {eta}')
     draw = draw or partial(torch.randn_like, x)
-    for t, (a_t, s_t), (a_s, s_s) in transitions(times):
+    for t, (signal_t, noise_t), (signal_s, noise_s) in transitions(times):
         x0 = denoise(x, t)
         yield x0
-        if s_s > 0:
-            fresh = eta * s_s / s_t * (1 - (a_t / a_s)**2).sqrt()
-            x = a_s * x0 + (s_s**2 - fresh**2).clamp_min(0).sqrt() * eps_from_x0(x, x0, a_t, s_t)
+        if noise_s > 0:
+            fresh = eta * noise_s / noise_t * (1 - (signal_t / signal_s)**2).sqrt()
+            kept = (noise_s**2 - fresh**2).clamp_min(0).sqrt()
+            x = signal_s * x0 + kept * eps_from_x0(x, x0, signal_t, noise_t)
             if eta: x = x + fresh * draw()
 
 # %% ../nbs/06_samplers.ipynb #590dbdfb
 def euler_step(x: torch.Tensor, eps: torch.Tensor, start: tuple, end: tuple) -> torch.Tensor:
     "From the amplitudes `start` to `end` along the slope `eps`: Euler's step on dy/dσ = ε."
-    (a_t, s_t), (a_s, s_s) = start, end
-    return a_s / a_t * x + (s_s - a_s / a_t * s_t) * eps
+    (signal_t, noise_t), (signal_s, noise_s) = start, end
+    return signal_s / signal_t * x + (noise_s - signal_s / signal_t * noise_t) * eps
 
 # %% ../nbs/06_samplers.ipynb #c63f2b2e
 def heun(denoise: Callable, x: torch.Tensor, times: torch.Tensor, draw: Callable = None) -> Iterator[torch.Tensor]:
@@ -142,13 +143,13 @@ def dpmpp_2m(denoise: Callable, x: torch.Tensor, times: torch.Tensor, draw: Call
     "DPM-Solver++(2M): a line through the last two predicted images (Lu et al. 2022, algorithm 2)."
     check_multistep(times)
     before = None
-    for t, (a_t, s_t), (a_s, s_s) in transitions(times):
+    for t, (signal_t, noise_t), (signal_s, noise_s) in transitions(times):
         x0 = denoise(x, t)
         yield x0
-        if s_s > 0:
-            h = (a_s / s_s).log() - (a_t / s_t).log()
+        if noise_s > 0:
+            h = (signal_s / noise_s).log() - (signal_t / noise_t).log()
             ahead = x0 if before is None else x0 + (x0 - before) * h / (2 * h_before)
-            x = s_s / s_t * x - a_s * torch.expm1(-h) * ahead
+            x = noise_s / noise_t * x - signal_s * torch.expm1(-h) * ahead
             before, h_before = x0, h
 
 # %% ../nbs/06_samplers.ipynb #c101fe91
@@ -163,7 +164,7 @@ def ipndm(denoise: Callable, x: torch.Tensor, times: torch.Tensor, draw: Callabl
         x0 = denoise(x, t)
         slopes = [eps_from_x0(x, x0, *start), *slopes[:3]]
         x = euler_step(x, sum(w * eps for w, eps in zip(ADAMS_BASHFORTH[len(slopes) - 1], slopes)), start, end)
-        yield x0 if end[1] > 0 else x
+        yield x0 if end[1] > 0 else x       # the last step extrapolates, too, so its result is x and not x0
 
 # %% ../nbs/06_samplers.ipynb #3ad5c136
 SAMPLERS = {'ddpm': ancestral, 'ddim': ddim, 'heun': heun, 'dpmpp_2m': dpmpp_2m, 'ipndm': ipndm}
