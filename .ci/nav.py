@@ -7,7 +7,8 @@ def read(name): return json.loads((folder / f'{name}.ipynb').read_text(encoding=
 
 tables = ''.join(line for cell in read('index')['cells'] for line in cell['source'] if line.startswith('| ['))
 order = re.findall(r'^\| \[(\w+)\]\(\1\.ipynb\)', tables, re.M)
-if differ := {p.stem for p in folder.glob('*.ipynb')} ^ {*order, 'index'}: raise SystemExit(f'in nbs/ or in the index: {differ}')
+differ = {p.stem for p in folder.glob('*.ipynb')} ^ {*order, 'index'}
+if differ: raise SystemExit(f'in nbs/ alone, or in the index alone: {differ}')
 
 link = lambda name: f'[{name}]({name}.ipynb)'
 for before, name, after in zip(['', *order], order, [*order[1:], '']):

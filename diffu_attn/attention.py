@@ -134,7 +134,7 @@ class TAUpblock(TUpblock):
 # %% ../nbs/05_attention.ipynb #ad28184e
 def check_parts(parts: tuple, heads: list):
     "Raise `ValueError` unless `parts` are some of PARTS, and leave out no level or bottleneck that has heads."
-    if isinstance(parts, str) or not set(parts) <= set(PARTS):
+    if not isinstance(parts, (tuple, list, set)) or not set(parts) <= set(PARTS):
         raise ValueError(f'attention_parts must be some of {", ".join(PARTS)}, got {parts!r}')
     *levels, bottleneck = heads
     if any(levels) and not {'encoder', 'decoder'} & set(parts) or bottleneck and 'bottleneck' not in parts:
