@@ -1,0 +1,310 @@
+// The page: reads what is wanted, shows what the worker draws.
+import { entropy, showImage, showWeights } from './attention.js'
+import { SAMPLERS } from './samplers.js'
+
+const $ = id => document.getElementById(id)
+const opened = performance.now()
+const PIXELS = 32 * 32
+const worker = { post() {} }
+let about, run = null, newest = 0, chosen = 0, query = [16, 12], shown = {}, firstPicture = null
+
+const say = (text, wrong = false) => {
+  $('status').textContent = text
+  $('status').classList.toggle('error', wrong)
+}
+
+// ---- what is wanted
+
+function settings() {
+  const one = +document.querySelector('#classes input:checked').value
+  const other = $('other').value === '' ? one : +$('other').value
+  return {
+    classes: [one, other], blend: other === one ? 0 : +$('blend').value, n: +$('n').value, steps: +$('steps').value,
+    guidance: +$('guidance').value, sampler: $('sampler').value, seed: +$('seed').value,
+  }
+}
+
+function showSettings() {
+  const { classes: [one, other], blend, n, steps, guidance, sampler, seed } = settings()
+  document.querySelector('output[for=n]').value = n
+  document.querySelector('output[for=steps]').value = steps
+  document.querySelector('output[for=guidance]').value = guidance.toFixed(1)
+  document.querySelector('output[for=blend]').value = `${Math.round(100 * blend)} %`
+  $('blend-line').hidden = other === one
+  $('python').textContent = one === other ? `from diffu_attn.all import *
+model, seed = load_pretrained('${about.name}'), torch.Generator().manual_seed(${seed})
+c = torch.full((${n},), ${one})                                   # ${about.classes[one]}
+x0, history = sample(model, c, '${sampler}', n_steps=${steps}, guidance=${guidance}, generator=seed)
+show_images(x0)` : `# a mean of two predictions, as in notebook 14 (Between two classes)`
+}
+
+function wish() {
+  $('steps').min = SAMPLERS[$('sampler').value].least
+  showSettings()
+  if (!$('controls').checkValidity()) return say($('seed').validationMessage ? 'Seed: ' + $('seed').validationMessage : '')
+  clearTimeout(wish.timer)
+  wish.timer = setTimeout(draw, 120)
+}
+
+// ---- the run
+
+function draw() {
+  const wanted = settings()
+  run = { id: ++newest, wanted, steps: [], done: false }
+  shown = {}
+  chosen = Math.min(chosen, wanted.n - 1)
+  $('at').max = wanted.steps
+  $('at').disabled = $('play').disabled = $('download').disabled = true
+  layOut(wanted)
+  say('Drawing…')
+  worker.post({ id: run.id, draw: wanted })
+}
+
+function layOut({ n, classes: [one, other] }) {
+  const name = one === other ? about.classes[one] : `${about.classes[one]} to ${about.classes[other]}`
+  $('pictures').style.setProperty('--columns', n === 1 ? 1 : n <= 4 ? 2 : n <= 9 ? 3 : 4)
+  $('pictures').replaceChildren(...Array.from({ length: n }, (_, i) => {
+    const canvas = Object.assign(document.createElement('canvas'), { width: 32, height: 32 })
+    const option = Object.assign(document.createElement('div'), { role: 'option' })
+    option.setAttribute('aria-label', `image ${i + 1}, ${name}`)
+    option.addEventListener('click', () => choose(i))
+    option.append(canvas)
+    return option
+  }))
+  choose(chosen)
+}
+
+function choose(i) {
+  chosen = i;
+  [...$('pictures').children].forEach((option, k) => {
+    option.setAttribute('aria-selected', k === i)
+    option.tabIndex = k === i ? 0 : -1
+  })
+  if (run.steps.length) showAttention()
+}
+
+const what = () => document.querySelector('input[name=what]:checked').value
+const stepAt = () => run.steps[Math.min(+$('at').value, run.steps.length) - 1]
+const imageOf = (step, i, kind = what()) => step[kind].subarray(i * PIXELS, (i + 1) * PIXELS)
+
+function showRun() {
+  const step = stepAt()
+  if (!step) return
+  document.querySelector('output[for=at]').value = `${$('at').value} of ${run.wanted.steps}, t = ${step.t.toFixed(3)}`;
+  [...$('pictures').children].forEach((option, i) => showImage(option.firstChild, imageOf(step, i)))
+  showAttention()
+}
+
+function finish(seconds) {
+  run.done = true
+  $('at').disabled = $('play').disabled = $('download').disabled = false
+  const { n, steps } = run.wanted
+  if (firstPicture === null) firstPicture = (performance.now() - opened) / 1000
+  say(`${n} ${n === 1 ? 'image' : 'images'}, ${steps} ${steps === 1 ? 'evaluation' : 'evaluations'}, ` +
+      `${seconds.toFixed(2)} s`)
+  document.body.dataset.done = run.id
+}
+
+let playing
+function play() {
+  cancelAnimationFrame(playing)
+  const began = performance.now(), perStep = Math.max(60, 1500 / run.wanted.steps), of = run.id
+  const frame = now => {
+    if (of !== run.id) return
+    const i = Math.min(run.wanted.steps, 1 + Math.floor(Math.max(now - began, 0) / perStep))
+    if (+$('at').value !== i) { $('at').value = i; showRun() }
+    if (i < run.wanted.steps) playing = requestAnimationFrame(frame)
+  }
+  $('at').value = 1
+  showRun()
+  playing = requestAnimationFrame(frame)
+}
+
+function download() {
+  const all = [...$('pictures').querySelectorAll('canvas')], columns = Math.ceil(Math.sqrt(all.length)), zoom = 8
+  const sheet = document.createElement('canvas')
+  sheet.width = 34 * zoom * columns
+  sheet.height = 34 * zoom * Math.ceil(all.length / columns)
+  const context = sheet.getContext('2d')
+  context.imageSmoothingEnabled = false
+  context.fillStyle = '#fff'
+  context.fillRect(0, 0, sheet.width, sheet.height)
+  all.forEach((canvas, i) => context.drawImage(canvas, (i % columns * 34 + 1) * zoom,
+    (Math.floor(i / columns) * 34 + 1) * zoom, 32 * zoom, 32 * zoom))
+  const { classes, seed } = run.wanted
+  sheet.toBlob(blob => {
+    const link = Object.assign(document.createElement('a'), { href: URL.createObjectURL(blob) })
+    link.download = `${about.classes[classes[0]].toLowerCase().replace(/\W/g, '-')}-seed-${seed}.png`
+    link.click()
+    setTimeout(() => URL.revokeObjectURL(link.href), 1000)
+  })
+}
+
+// ---- attention
+
+const keyShown = () => `${run.id} ${run.steps.indexOf(stepAt())} ${chosen}`
+
+// The weights of the chosen image in the evaluation shown: asked of the worker once, then kept
+function showAttention() {
+  const step = stepAt(), key = keyShown()
+  if (!shown[key]) {
+    shown[key] = 'asked'
+    const { classes: [one, other], blend } = run.wanted
+    worker.post({ id: key, maps: { x: imageOf(step, chosen, 'x').slice(), t: step.t, c: blend > .5 ? other : one } })
+  }
+  drawAttention(step, shown[key] === 'asked' ? null : shown[key])
+}
+
+function drawAttention(step, maps) {
+  const k = +$('layer').value, { heads, side } = about.layers[k], image = imageOf(step, chosen)
+  const row = Math.floor(query[0] * side / 32), column = Math.floor(query[1] * side / 32), at = row * side + column
+  showWeights($('chosen'), image, side, at)
+  $('where').textContent = `looking from row ${row + 1}, column ${column + 1} of ${side} x ${side}`
+  if (!maps) return                                                                 // the heads stay as they were
+  if ($('heads').children.length !== heads) {
+    $('heads').replaceChildren(...Array.from({ length: heads }, () => {
+      const figure = document.createElement('figure')
+      figure.append(document.createElement('canvas'), document.createElement('figcaption'))
+      return figure
+    }))
+  }
+  const pixels = side * side;
+  [...$('heads').children].forEach((figure, head) => {
+    const from = (head * pixels + at) * pixels, weights = maps[k].subarray(from, from + pixels)
+    showWeights(figure.firstChild, image, side, at, weights)
+    const text = `head ${head + 1}: at most ${Math.round(100 * Math.max(...weights))} %, ` +
+                 `entropy ${entropy(weights).toFixed(2)}`
+    figure.lastChild.textContent = text
+    figure.firstChild.setAttribute('role', 'img')
+    figure.firstChild.setAttribute('aria-label', text)
+  })
+}
+
+let frame
+function lookFrom(row, column) {
+  query = [row, column].map(v => Math.min(Math.max(v, 0), 31))
+  cancelAnimationFrame(frame)
+  frame = requestAnimationFrame(() => run?.steps.length && showAttention())
+}
+
+function point(event) {
+  const box = $('chosen').getBoundingClientRect()
+  lookFrom(Math.floor((event.clientY - box.top) / box.height * 32), Math.floor((event.clientX - box.left) / box.width * 32))
+}
+
+function walk(event) {
+  const by = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key]
+  if (!by) return
+  event.preventDefault()
+  const cell = 32 / about.layers[+$('layer').value].side
+  lookFrom(query[0] + by[0] * cell, query[1] + by[1] * cell)
+}
+
+// ---- start
+
+function fill() {
+  $('classes').replaceChildren(...about.classes.map((name, i) => {
+    const label = document.createElement('label'), canvas = document.createElement('canvas')
+    const input = Object.assign(document.createElement('input'), { type: 'radio', name: 'class', value: i })
+    input.checked = i === 4
+    showImage(canvas, about.examples[i].match(/../g).map(v => parseInt(v, 16) / 255 - .5))
+    label.append(input, canvas, name)
+    return label
+  }))
+  about.classes.forEach((name, i) => $('other').add(new Option(name, i)))
+  Object.entries(SAMPLERS).forEach(([name, { title }]) => $('sampler').add(new Option(title, name)))
+  const part = name => ({ downs: 'going down', mid: 'in the middle', ups: 'going up' })[name.split('.')[0]]
+  about.layers.forEach(({ name, side }, i) => $('layer').add(new Option(`${part(name)}, ${side} x ${side} (${name})`, i)))
+  $('layer').value = about.layers.length - 2
+  $('guidance').value = about.guidance
+  $('steps').value = about.steps
+  $('controls').addEventListener('input', wish)
+  $('controls').addEventListener('submit', event => event.preventDefault())
+  $('another').addEventListener('click', () => { $('seed').value = Math.floor(Math.random() * 1e6); wish() })
+  $('at').addEventListener('input', showRun)
+  $('play').addEventListener('click', play)
+  $('download').addEventListener('click', download)
+  $('layer').addEventListener('input', () => run?.steps.length && showAttention())
+  $('chosen').addEventListener('pointermove', point)
+  $('chosen').addEventListener('pointerdown', point)
+  $('chosen').addEventListener('keydown', walk)
+  document.querySelectorAll('input[name=what]').forEach(input => input.addEventListener('input', showRun))
+  $('pictures').addEventListener('keydown', event => {
+    const by = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key]
+    if (!by) return
+    event.preventDefault()
+    choose((chosen + by + run.wanted.n) % run.wanted.n)
+    $('pictures').children[chosen].focus()
+  })
+}
+
+function ready({ backend, threads }) {
+  $('loading').hidden = true
+  const on = backend === 'webgpu' ? 'on the GPU' : `on the processor, ${threads} ${threads === 1 ? 'thread' : 'threads'}`
+  const mb = (about.bytes.model + about.bytes[backend]) / 2 ** 20
+  $('figures').textContent = `The network runs ${on}; it and what runs it are ${mb.toFixed(1)} MB.`
+  Object.assign(document.body.dataset, { backend, threads })
+  draw()
+}
+
+function hear({ data }) {
+  if (data.loading) {
+    $('loading').value = data.loading / data.total
+    say(`Loading ${(data.loading / 2 ** 20).toFixed(1)} of ${(data.total / 2 ** 20).toFixed(1)} MB`)
+  }
+  if (data.about) { about = data.about; if (!$('layer').length) fill(); showSettings() }
+  if (data.ready) ready(data.ready)
+  if (data.error) say(`This doesn't work here: ${data.error}`, true)
+  if (data.step && data.id === run?.id) {
+    const [x, t, x0] = data.step
+    run.steps.push({ x, t, x0 })
+    $('at').value = run.steps.length
+    if (run.steps.length < run.wanted.steps) {
+      [...$('pictures').children].forEach((option, i) => showImage(option.firstChild, imageOf(run.steps.at(-1), i)))
+    } else showRun()
+  }
+  if (data.done !== undefined && data.id === run?.id) finish(data.done)
+  if (data.maps) {
+    shown[data.id] = data.maps
+    showAttention()
+  }
+}
+
+// With a service worker the page works without a network the next time, and may use threads, once it was loaded by it.
+async function keep() {
+  if (!navigator.serviceWorker) return
+  try {
+    await navigator.serviceWorker.register('sw.js', { type: 'module' })
+    if (!navigator.serviceWorker.controller) {
+      await Promise.race([new Promise(on => navigator.serviceWorker.addEventListener('controllerchange', on)),
+                          new Promise(on => setTimeout(on, 2000))])
+    }
+    if (!self.crossOriginIsolated && navigator.serviceWorker.controller && self === top
+        && !sessionStorage.getItem('again')) {
+      sessionStorage.setItem('again', 'yes')
+      location.reload()
+      await new Promise(() => {})
+    }
+    sessionStorage.removeItem('again')
+  } catch { /* a page without it works as well, with a network */ }
+}
+
+async function begin() {
+  if (!self.WebAssembly || !self.DecompressionStream || !self.Worker) {
+    return say('This browser is too old: the page needs WebAssembly and DecompressionStream.', true)
+  }
+  await keep()
+  const beside = new Worker(new URL('worker.js', import.meta.url), { type: 'module' })
+  beside.onmessage = hear
+  beside.onerror = event => say(`This doesn't work here: ${event.message ?? 'the worker did not start'}`, true)
+  worker.post = message => beside.postMessage(message)
+  worker.post({ start: new URLSearchParams(location.search).get('backend') ?? 'best' })
+}
+
+// For tests, and for the curious at the console
+self.explorer = {
+  get run() { return run },
+  get maps() { return shown[keyShown()] },
+  get firstPicture() { return firstPicture },
+}
+begin()
