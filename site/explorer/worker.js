@@ -24,11 +24,17 @@ async function fetchUnpacked(name, total) {
   return new Uint8Array(await new Response(unpacked).arrayBuffer())
 }
 
+// Is there a GPU? One that the processor plays (isFallbackAdapter) is slower than WebAssembly: only where it is wanted.
+async function hasGpu(wanted) {
+  if (wanted === 'wasm') return false
+  const adapter = await navigator.gpu?.requestAdapter().catch(() => null)
+  return Boolean(adapter && (wanted === 'webgpu' || !adapter.info.isFallbackAdapter))
+}
+
 // onnxruntime-web in its folder: on the GPU where there is one, else on the processor, with threads where they may be
 async function start(wanted) {
   about = await (await fetch(new URL('about.json', import.meta.url))).json()
-  const adapter = wanted === 'wasm' ? null : await navigator.gpu?.requestAdapter().catch(() => null)
-  for (const backend of adapter ? ['webgpu', 'wasm'] : ['wasm']) {
+  for (const backend of await hasGpu(wanted) ? ['webgpu', 'wasm'] : ['wasm']) {
     try {
       const { module, binary } = about.runtime[backend]
       const ort = await import(new URL(module, import.meta.url))
