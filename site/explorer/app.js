@@ -33,7 +33,7 @@ function showSettings() {
   $('blend-line').hidden = other === one
   $('python').textContent = one === other ? `from diffu_attn.all import *
 model, seed = load_pretrained('${about.name}'), torch.Generator().manual_seed(${seed})
-c = torch.full((${n},), ${one})                                   # ${about.classes[one]}
+c = torch.full((${n},), ${one})                        # ${about.classes[one]}
 x0, history = sample(model, c, '${sampler}', n_steps=${steps}, guidance=${guidance}, generator=seed)
 show_images(x0)` : `# a mean of two predictions, as in notebook 14 (Between two classes)`
 }
