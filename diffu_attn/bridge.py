@@ -14,7 +14,7 @@ from torch import nn
 
 from .checks import check_times
 from .device import eval_mode
-from .models import check_condition, image_shape
+from .models import as_condition, check_condition, image_shape
 from .noise import alpha_bar, expand
 from .samplers import T_END, T_START, sigma_to_t
 from .sampling import Denoiser
@@ -69,7 +69,7 @@ class ToDiffusers(nn.Module):
             raise ValueError(f'clip_sample_range must be 1, since images lie in [-1, 1] for a scheduler, got '
                              f'{config.clip_sample_range}')
         self.model, self.levels, self.guidance = model, log_levels(scheduler), guidance
-        self.c = None if c is None else torch.as_tensor(c)
+        self.c = as_condition(c)
         if c is not None:
             check_condition(model, self.c, len(self.c))
             Denoiser(model, self.c, guidance)                                    # can it be guided?

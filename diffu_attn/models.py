@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['ScaledDenoiser', 'CONFIGS', 'Preconditioned', 'build_model', 'create_model', 'add_null_class', 'LabelConditions',
-           'conditions_of', 'has_null', 'is_conditional', 'check_condition', 'image_shape']
+           'conditions_of', 'has_null', 'is_conditional', 'as_condition', 'check_condition', 'image_shape']
 
 # %% ../nbs/05b_models.ipynb #05md0003
 import torch
@@ -132,6 +132,12 @@ def is_conditional(model) -> bool:
     return any(getattr(unwrap(model), name, None) is not None for name in ('cond_embed', 'n_classes'))
 
 # %% ../nbs/05b_models.ipynb #05ck0002
+def as_condition(c):  # a tensor, or None where it is None
+    "`c` as a tensor; raises `ValueError` for what can't be one, such as a list of names."
+    try: return None if c is None else torch.as_tensor(c)
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(f'c must be a tensor or numbers, such as one label for each image, got {c!r}') from None
+
 def check_condition(model, c, n: int):
     "Raise `ValueError` unless `c` is what `model` takes as a condition for `n` images; None where it needs none."
     net = unwrap(model)

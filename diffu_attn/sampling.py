@@ -14,7 +14,7 @@ import torch
 
 from .checks import check_pixels
 from .device import channels_last, eval_mode, explain_oom, unwrap
-from .models import check_condition, conditions_of, has_null, image_shape
+from .models import as_condition, check_condition, conditions_of, has_null, image_shape
 from .noise import denoisify
 from .samplers import DEFAULT_SPACING, SAMPLERS, T_END, T_START, check_grid, signal_noise, time_grid
 from .vis import progress_bar
@@ -128,7 +128,7 @@ def sample(
     mask: torch.Tensor = None,  # True where `image` is redrawn, bool, broadcasts to `sz`
 ) -> tuple:  # (images `sz` in [-0.5, 0.5], list of the `n_steps` predictions of them, the last equal to them)
     "Draw images; raises `ValueError` for wrong input, `FloatingPointError` where the model predicts NaN."
-    c = None if c is None else torch.as_tensor(c)
+    c = as_condition(c)
     sz = batch_shape(model, sz, c, noise if image is None else image)
     check_sampler(sampler, generator, guidance_interval, sz[0])
     check_condition(model, c, sz[0])

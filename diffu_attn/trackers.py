@@ -16,7 +16,7 @@ from .callbacks import EMACB
 from .checks import check_int
 from .device import unwrap
 from .learner import Callback, CancelFitException
-from .models import check_condition
+from .models import as_condition, check_condition
 from .randomness import random_state, set_random_state
 from .sampling import sample
 from .vis import image_grid, to_uint8
@@ -74,7 +74,7 @@ class TrackerCB(Callback):
         check_int('log_every', log_every)
         if every is not None: check_int('every', every)
         self.log_with, self.folder, self.name, self.log_every, self.every = log_with, folder, name, log_every, every
-        self.c, self.seed, self.about = c if c is None else torch.as_tensor(c), seed, about or {}
+        self.c, self.seed, self.about = as_condition(c), seed, about or {}
 
     def before_fit(self, learn):
         self.trackers, self.unread, self.step, self.shown = [], [], 0, 0
