@@ -164,7 +164,8 @@ def main():
     args = p.parse_args()
     model, (server, address) = load_pretrained('fashion-small'), serve(args.site)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which('chromium') or shutil.which('google-chrome'), args=QUIET.split())
+        installed = shutil.which('chromium') or shutil.which('google-chrome')
+        browser = playwright.chromium.launch(executable_path=installed, args=QUIET.split())
         for width, height in ((1280, 900), (390, 844)):
             context = browser.new_context(viewport=dict(width=width, height=height))
             page = Page(context, address)

@@ -8,6 +8,7 @@ const PIXELS = 32 * 32
 const worker = { post() {} }
 let about, run = null, newest = 0, chosen = 0, query = [16, 12], shown = {}, firstPicture = null
 
+const several = (n, word) => `${n} ${word}${n === 1 ? '' : 's'}`
 const say = (text, wrong = false) => {
   $('status').textContent = text
   $('status').classList.toggle('error', wrong)
@@ -41,7 +42,7 @@ show_images(x0)` : `# a mean of two predictions, as in notebook 14 (Between two 
 function wish() {
   $('steps').min = SAMPLERS[$('sampler').value].least
   showSettings()
-  if (!$('controls').checkValidity()) return say($('seed').validationMessage ? 'Seed: ' + $('seed').validationMessage : '')
+  if (!$('controls').checkValidity()) return say(`Seed: ${$('seed').validationMessage}`)
   clearTimeout(wish.timer)
   wish.timer = setTimeout(draw, 120)
 }
@@ -100,8 +101,7 @@ function finish(seconds) {
   $('at').disabled = $('play').disabled = $('download').disabled = false
   const { n, steps } = run.wanted
   if (firstPicture === null) firstPicture = (performance.now() - opened) / 1000
-  say(`${n} ${n === 1 ? 'image' : 'images'}, ${steps} ${steps === 1 ? 'evaluation' : 'evaluations'}, ` +
-      `${seconds.toFixed(2)} s`)
+  say(`${several(n, 'image')}, ${several(steps, 'evaluation')}, ${seconds.toFixed(2)} s`)
   document.body.dataset.done = run.id
 }
 
@@ -188,8 +188,8 @@ function lookFrom(row, column) {
 }
 
 function point(event) {
-  const box = $('chosen').getBoundingClientRect()
-  lookFrom(Math.floor((event.clientY - box.top) / box.height * 32), Math.floor((event.clientX - box.left) / box.width * 32))
+  const box = $('chosen').getBoundingClientRect(), place = (at, from, size) => Math.floor((at - from) / size * 32)
+  lookFrom(place(event.clientY, box.top, box.height), place(event.clientX, box.left, box.width))
 }
 
 function walk(event) {
@@ -214,7 +214,8 @@ function fill() {
   about.classes.forEach((name, i) => $('other').add(new Option(name, i)))
   Object.entries(SAMPLERS).forEach(([name, { title }]) => $('sampler').add(new Option(title, name)))
   const part = name => ({ downs: 'going down', mid: 'in the middle', ups: 'going up' })[name.split('.')[0]]
-  about.layers.forEach(({ name, side }, i) => $('layer').add(new Option(`${part(name)}, ${side} x ${side} (${name})`, i)))
+  const title = ({ name, side }) => `${part(name)}, ${side} x ${side} (${name})`
+  about.layers.forEach((layer, i) => $('layer').add(new Option(title(layer), i)))
   $('layer').value = about.layers.length - 2
   $('guidance').value = about.guidance
   $('steps').value = about.steps
@@ -240,7 +241,7 @@ function fill() {
 
 function ready({ backend, threads }) {
   $('loading').hidden = true
-  const on = backend === 'webgpu' ? 'on the GPU' : `on the processor, ${threads} ${threads === 1 ? 'thread' : 'threads'}`
+  const on = backend === 'webgpu' ? 'on the GPU' : `on the processor, ${several(threads, 'thread')}`
   const mb = (about.bytes.model + about.bytes[backend]) / 2 ** 20
   $('figures').textContent = `The network runs ${on}; it and what runs it are ${mb.toFixed(1)} MB.`
   Object.assign(document.body.dataset, { backend, threads })
