@@ -47,7 +47,7 @@ class Page:
     def wait(self):
         "Until the run that was asked for last is drawn, and its attention."
         self.page.wait_for_timeout(200)                                          # the page waits, too: for more wishes
-        self.page.wait_for_function('explorer.run?.done', timeout=120_000)
+        self.page.wait_for_function('self.explorer?.run?.done', timeout=120_000)
         self.page.wait_for_function('Array.isArray(explorer.maps)', timeout=20_000)
 
     def set(self, **values):

@@ -3,15 +3,16 @@ import { entropy, showImage, showWeights } from './attention.js'
 import { SAMPLERS } from './samplers.js'
 
 const $ = id => document.getElementById(id)
-const opened = performance.now()
 const PIXELS = 32 * 32
-const worker = { post() {} }
-let about, run = null, newest = 0, chosen = 0, query = [16, 12], shown = {}, firstPicture = null
+const session = (() => { try { return sessionStorage } catch { return null } })()      // some browsers refuse it
+const opened = +session?.getItem('opened') || performance.timeOrigin                 // before the page was loaded anew
+let about, post, run = null, newest = 0, chosen = 0, query = [16, 12], shown = {}, kept = false, firstPicture = null
 
 const several = (n, word) => `${n} ${word}${n === 1 ? '' : 's'}`
 const say = (text, wrong = false) => {
   $('status').textContent = text
   $('status').classList.toggle('error', wrong)
+  if (wrong) $('loading').hidden = true
 }
 
 // ---- what is wanted
@@ -26,24 +27,27 @@ function settings() {
 }
 
 function showSettings() {
-  const { classes: [one, other], blend, n, steps, guidance, sampler, seed } = settings()
+  const { classes: [one, other], blend, n, steps, guidance } = settings()
   document.querySelector('output[for=n]').value = n
   document.querySelector('output[for=steps]').value = steps
   document.querySelector('output[for=guidance]').value = guidance.toFixed(1)
   document.querySelector('output[for=blend]').value = `${Math.round(100 * blend)} %`
   $('blend-line').hidden = other === one
+}
+
+function showPython({ classes: [one, other], n, steps, guidance, sampler, seed }) {
   $('python').textContent = one === other ? `from diffu_attn.all import *
-model, seed = load_pretrained('${about.name}'), torch.Generator().manual_seed(${seed})
+model, generator = load_pretrained('${about.name}'), torch.Generator().manual_seed(${seed})
 c = torch.full((${n},), ${one})                        # ${about.classes[one]}
-x0, history = sample(model, c, '${sampler}', n_steps=${steps}, guidance=${guidance}, generator=seed)
-show_images(x0)` : `# a mean of two predictions, as in notebook 14 (Between two classes)`
+x0, history = sample(model, c, '${sampler}', n_steps=${steps}, guidance=${guidance}, generator=generator)
+show_images(x0)` : '# a mean of two predictions, as in notebook 14, Between two classes'
 }
 
 function wish() {
+  clearTimeout(wish.timer)
   $('steps').min = SAMPLERS[$('sampler').value].least
   showSettings()
-  if (!$('controls').checkValidity()) return say(`Seed: ${$('seed').validationMessage}`)
-  clearTimeout(wish.timer)
+  if (!$('seed').checkValidity()) return say(`Seed: ${$('seed').validationMessage}`, true)
   wish.timer = setTimeout(draw, 120)
 }
 
@@ -56,22 +60,29 @@ function draw() {
   chosen = Math.min(chosen, wanted.n - 1)
   $('at').max = wanted.steps
   $('at').disabled = $('play').disabled = $('download').disabled = true
+  $('maps').classList.add('stale')
   layOut(wanted)
+  showPython(wanted)
   say('Drawing…')
-  worker.post({ id: run.id, draw: wanted })
+  post({ id: run.id, draw: wanted })
 }
 
-function layOut({ n, classes: [one, other] }) {
-  const name = one === other ? about.classes[one] : `${about.classes[one]} to ${about.classes[other]}`
-  $('pictures').style.setProperty('--columns', n === 1 ? 1 : n <= 4 ? 2 : n <= 9 ? 3 : 4)
-  $('pictures').replaceChildren(...Array.from({ length: n }, (_, i) => {
-    const canvas = Object.assign(document.createElement('canvas'), { width: 32, height: 32 })
+const nameOf = ({ classes: [one, other] }) =>
+  one === other ? about.classes[one] : `${about.classes[one]} to ${about.classes[other]}`
+
+// As many pictures as are wanted; those that are there stay until the new ones come
+function layOut(wanted) {
+  const options = [...$('pictures').children].slice(0, wanted.n)
+  while (options.length < wanted.n) {
+    const canvas = Object.assign(document.createElement('canvas'), { width: 32, height: 32 }), i = options.length
     const option = Object.assign(document.createElement('div'), { role: 'option' })
-    option.setAttribute('aria-label', `image ${i + 1}, ${name}`)
     option.addEventListener('click', () => choose(i))
     option.append(canvas)
-    return option
-  }))
+    options.push(option)
+  }
+  options.forEach((option, i) => option.setAttribute('aria-label', `image ${i + 1}, ${nameOf(wanted)}`))
+  if (options.length !== $('pictures').children.length) $('pictures').replaceChildren(...options)
+  $('pictures').style.setProperty('--columns', wanted.n === 1 ? 1 : wanted.n <= 4 ? 2 : wanted.n <= 9 ? 3 : 4)
   choose(chosen)
 }
 
@@ -81,18 +92,22 @@ function choose(i) {
     option.setAttribute('aria-selected', k === i)
     option.tabIndex = k === i ? 0 : -1
   })
-  if (run.steps.length) showAttention()
+  if (run.done) showAttention()
 }
 
 const what = () => document.querySelector('input[name=what]:checked').value
 const stepAt = () => run.steps[Math.min(+$('at').value, run.steps.length) - 1]
 const imageOf = (step, i, kind = what()) => step[kind].subarray(i * PIXELS, (i + 1) * PIXELS)
 
+function showPictures(step) {
+  document.querySelector('output[for=at]').value = `${$('at').value} of ${run.wanted.steps}, t = ${step.t.toFixed(3)}`;
+  [...$('pictures').children].forEach((option, i) => showImage(option.firstChild, imageOf(step, i)))
+}
+
 function showRun() {
   const step = stepAt()
   if (!step) return
-  document.querySelector('output[for=at]').value = `${$('at').value} of ${run.wanted.steps}, t = ${step.t.toFixed(3)}`;
-  [...$('pictures').children].forEach((option, i) => showImage(option.firstChild, imageOf(step, i)))
+  showPictures(step)
   showAttention()
 }
 
@@ -100,9 +115,8 @@ function finish(seconds) {
   run.done = true
   $('at').disabled = $('play').disabled = $('download').disabled = false
   const { n, steps } = run.wanted
-  if (firstPicture === null) firstPicture = (performance.now() - opened) / 1000
-  say(`${several(n, 'image')}, ${several(steps, 'evaluation')}, ${seconds.toFixed(2)} s`)
-  document.body.dataset.done = run.id
+  firstPicture ??= (performance.timeOrigin + performance.now() - opened) / 1000
+  if ($('seed').validity.valid) say(`${several(n, 'image')}, ${several(steps, 'evaluation')}, ${seconds.toFixed(2)} s`)
 }
 
 let playing
@@ -131,10 +145,9 @@ function download() {
   context.fillRect(0, 0, sheet.width, sheet.height)
   all.forEach((canvas, i) => context.drawImage(canvas, (i % columns * 34 + 1) * zoom,
     (Math.floor(i / columns) * 34 + 1) * zoom, 32 * zoom, 32 * zoom))
-  const { classes, seed } = run.wanted
   sheet.toBlob(blob => {
     const link = Object.assign(document.createElement('a'), { href: URL.createObjectURL(blob) })
-    link.download = `${about.classes[classes[0]].toLowerCase().replace(/\W/g, '-')}-seed-${seed}.png`
+    link.download = `${nameOf(run.wanted).toLowerCase().replace(/\W/g, '-')}-seed-${run.wanted.seed}.png`
     link.click()
     setTimeout(() => URL.revokeObjectURL(link.href), 1000)
   })
@@ -142,6 +155,9 @@ function download() {
 
 // ---- attention
 
+// Of two classes, the one with the larger share is the one whose attention is shown
+const main = ({ classes: [one, other], blend }) => blend > .5 ? other : one
+const classOf = wanted => wanted.classes[0] === wanted.classes[1] ? '' : `, as ${about.classes[main(wanted)]}`
 const keyShown = () => `${run.id} ${run.steps.indexOf(stepAt())} ${chosen}`
 
 // The weights of the chosen image in the evaluation shown: asked of the worker once, then kept
@@ -149,8 +165,7 @@ function showAttention() {
   const step = stepAt(), key = keyShown()
   if (!shown[key]) {
     shown[key] = 'asked'
-    const { classes: [one, other], blend } = run.wanted
-    worker.post({ id: key, maps: { x: imageOf(step, chosen, 'x').slice(), t: step.t, c: blend > .5 ? other : one } })
+    post({ id: key, maps: { x: imageOf(step, chosen, 'x').slice(), t: step.t, c: main(run.wanted) } })
   }
   drawAttention(step, shown[key] === 'asked' ? null : shown[key])
 }
@@ -159,7 +174,9 @@ function drawAttention(step, maps) {
   const k = +$('layer').value, { heads, side } = about.layers[k], image = imageOf(step, chosen)
   const row = Math.floor(query[0] * side / 32), column = Math.floor(query[1] * side / 32), at = row * side + column
   showWeights($('chosen'), image, side, at)
-  $('where').textContent = `looking from row ${row + 1}, column ${column + 1} of ${side} x ${side}`
+  const place = `looking from row ${row + 1}, column ${column + 1} of ${side} x ${side}`
+  $('where').textContent = place + classOf(run.wanted)
+  $('maps').classList.toggle('stale', !maps)
   if (!maps) return                                                                 // the heads stay as they were
   if ($('heads').children.length !== heads) {
     $('heads').replaceChildren(...Array.from({ length: heads }, () => {
@@ -180,11 +197,11 @@ function drawAttention(step, maps) {
   })
 }
 
-let frame
+let looking
 function lookFrom(row, column) {
   query = [row, column].map(v => Math.min(Math.max(v, 0), 31))
-  cancelAnimationFrame(frame)
-  frame = requestAnimationFrame(() => run?.steps.length && showAttention())
+  cancelAnimationFrame(looking)
+  looking = requestAnimationFrame(() => run?.done && showAttention())
 }
 
 function point(event) {
@@ -222,10 +239,10 @@ function fill() {
   $('controls').addEventListener('input', wish)
   $('controls').addEventListener('submit', event => event.preventDefault())
   $('another').addEventListener('click', () => { $('seed').value = Math.floor(Math.random() * 1e6); wish() })
-  $('at').addEventListener('input', showRun)
+  $('at').addEventListener('input', () => { cancelAnimationFrame(playing); showRun() })
   $('play').addEventListener('click', play)
   $('download').addEventListener('click', download)
-  $('layer').addEventListener('input', () => run?.steps.length && showAttention())
+  $('layer').addEventListener('input', () => run?.done && showAttention())
   $('chosen').addEventListener('pointermove', point)
   $('chosen').addEventListener('pointerdown', point)
   $('chosen').addEventListener('keydown', walk)
@@ -245,49 +262,60 @@ function ready({ backend, threads }) {
   const mb = (about.bytes.model + about.bytes[backend]) / 2 ** 20
   $('figures').textContent = `The network runs ${on}; it and what runs it are ${mb.toFixed(1)} MB.`
   Object.assign(document.body.dataset, { backend, threads })
+  if (!kept) keepLater([about.runtime[backend].module, about.runtime[backend].binary, 'model.onnx.gz'])
   draw()
 }
 
 function hear({ data }) {
   if (data.loading) {
     $('loading').value = data.loading / data.total
-    say(`Loading ${(data.loading / 2 ** 20).toFixed(1)} of ${(data.total / 2 ** 20).toFixed(1)} MB`)
+    const [loaded, total] = [data.loading, data.total].map(bytes => (bytes / 2 ** 20).toFixed(1))
+    $('figures').textContent = `Loading ${loaded} of ${total} MB`
   }
   if (data.about) { about = data.about; if (!$('layer').length) fill(); showSettings() }
   if (data.ready) ready(data.ready)
-  if (data.error) say(`This doesn't work here: ${data.error}`, true)
+  if (data.error) {
+    say(`This doesn't work: ${data.error}`, true)
+    delete shown[data.id]
+  }
   if (data.step && data.id === run?.id) {
     const [x, t, x0] = data.step
     run.steps.push({ x, t, x0 })
     $('at').value = run.steps.length
-    if (run.steps.length < run.wanted.steps) {
-      [...$('pictures').children].forEach((option, i) => showImage(option.firstChild, imageOf(run.steps.at(-1), i)))
-    } else showRun()
+    if (run.steps.length < run.wanted.steps) showPictures(run.steps.at(-1))
+    else showRun()
   }
   if (data.done !== undefined && data.id === run?.id) finish(data.done)
   if (data.maps) {
     shown[data.id] = data.maps
-    showAttention()
+    if (run.done && data.id === keyShown()) showAttention()
   }
 }
 
-// With a service worker the page works without a network the next time, and may use threads, once it was loaded by it.
+// With a service worker the page works without a network the next time; and it may use threads, which browsers allow
+// to a page that the worker has delivered: the first time it is loaded once more, before anything large is.
 async function keep() {
-  if (!navigator.serviceWorker) return
+  const { serviceWorker } = navigator, soon = new Promise(done => setTimeout(done, 2000))
+  if (!serviceWorker) return
   try {
-    await navigator.serviceWorker.register('sw.js', { type: 'module' })
-    if (!navigator.serviceWorker.controller) {
-      await Promise.race([new Promise(on => navigator.serviceWorker.addEventListener('controllerchange', on)),
-                          new Promise(on => setTimeout(on, 2000))])
-    }
-    if (!self.crossOriginIsolated && navigator.serviceWorker.controller && self === top
-        && !sessionStorage.getItem('again')) {
-      sessionStorage.setItem('again', 'yes')
+    const taken = new Promise(done => serviceWorker.addEventListener('controllerchange', done))
+    await Promise.race([soon, serviceWorker.register('sw.js').then(() => serviceWorker.controller || taken)])
+    kept = Boolean(serviceWorker.controller)
+    if (kept && !self.crossOriginIsolated && self === top && session && !session.getItem('opened')) {
+      session.setItem('opened', performance.timeOrigin)
       location.reload()
       await new Promise(() => {})
     }
-    sessionStorage.removeItem('again')
+    session?.removeItem('opened')
   } catch { /* a page without it works as well, with a network */ }
+}
+
+// What was loaded before there was a service worker
+async function keepLater(files) {
+  try {
+    await navigator.serviceWorker?.ready
+    await (await caches.open('explorer')).addAll(files)
+  } catch { /* as above */ }
 }
 
 async function begin() {
@@ -295,11 +323,11 @@ async function begin() {
     return say('This browser is too old: the page needs WebAssembly and DecompressionStream.', true)
   }
   await keep()
-  const beside = new Worker(new URL('worker.js', import.meta.url), { type: 'module' })
-  beside.onmessage = hear
-  beside.onerror = event => say(`This doesn't work here: ${event.message ?? 'the worker did not start'}`, true)
-  worker.post = message => beside.postMessage(message)
-  worker.post({ start: new URLSearchParams(location.search).get('backend') ?? 'best' })
+  const worker = new Worker(new URL('worker.js', import.meta.url), { type: 'module' })
+  worker.onmessage = hear
+  worker.onerror = event => say(`This doesn't work: ${event.message ?? 'the worker did not start'}`, true)
+  post = message => worker.postMessage(message)
+  post({ start: new URLSearchParams(location.search).get('backend') ?? 'best' })
 }
 
 // For tests, and for the curious at the console

@@ -19,16 +19,14 @@ export function showImage(canvas, image) {
 export function showWeights(canvas, image, side, query, weights) {
   const zoom = 4, size = SIDE * zoom, cell = size / side
   canvas.width = canvas.height = size
-  const picture = new ImageData(size, size), largest = weights ? Math.max(...weights) : 1
-  for (let y = 0; y < size; y++) {
-    for (let x = 0; x < size; x++) {
+  const picture = new ImageData(size, size), { data } = picture, largest = weights ? Math.max(...weights) : 1
+  const heat = weights && Array.from(weights, w => glow(w / largest))
+  for (let y = 0, i = 0; y < size; y++) {
+    for (let x = 0; x < size; x++, i += 4) {
       const g = grey(image[Math.floor(y / zoom) * SIDE + Math.floor(x / zoom)])
-      let color = [g, g, g]
-      if (weights) {
-        const w = weights[Math.floor(y / cell) * side + Math.floor(x / cell)] / largest
-        color = glow(w).map(v => .3 * g + .7 * v)
-      }
-      picture.data.set([...color, 255], 4 * (y * size + x))
+      const over = heat?.[Math.floor(y / cell) * side + Math.floor(x / cell)]
+      for (let k = 0; k < 3; k++) data[i + k] = over ? .3 * g + .7 * over[k] : g
+      data[i + 3] = 255
     }
   }
   const context = canvas.getContext('2d')

@@ -81,9 +81,9 @@ def export(folder: Path):
     sizes = dict(model=write_packed(folder / 'model.onnx.gz', model.SerializeToString()))
     (folder / 'ort').mkdir(exist_ok=True)
     for backend, (module, binary) in FILES.items():
-        shutil.copy(RUNTIME / module, folder / 'ort')
+        shutil.copy(RUNTIME / module, folder / 'ort' / module.replace('.mjs', '.js'))       # which all servers know
         sizes[backend] = write_packed(folder / 'ort' / f'{binary}.gz', (RUNTIME / binary).read_bytes())
-    runtime = {backend: dict(module=f'ort/{module}', binary=f'ort/{binary}.gz')
+    runtime = {backend: dict(module=f'ort/{module.replace(".mjs", ".js")}', binary=f'ort/{binary}.gz')
                for backend, (module, binary) in FILES.items()}
     (folder / 'about.json').write_text(json.dumps(dict(
         name=NAME, classes=CLASSES, null=shipped.null_label, guidance=GUIDANCE, steps=N_STEPS, layers=layers,

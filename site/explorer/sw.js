@@ -1,9 +1,11 @@
 // Keeps what the page has loaded, for when there is no network, and lets it use threads.
 const KEPT = 'explorer'
 const FIRST = ['./', 'style.css', 'app.js', 'attention.js', 'worker.js', 'samplers.js', 'random.js', 'about.json']
+const FRESH = { cache: 'no-cache' }                   // ask the server whether it has changed: no mixture of versions
 
 self.addEventListener('install', event => {
-  event.waitUntil(caches.open(KEPT).then(cache => cache.addAll(FIRST)).then(() => self.skipWaiting()))
+  const asked = FIRST.map(url => new Request(url, FRESH))
+  event.waitUntil(caches.open(KEPT).then(cache => cache.addAll(asked)).then(() => self.skipWaiting()))
 })
 self.addEventListener('activate', event => event.waitUntil(self.clients.claim()))
 
@@ -20,11 +22,12 @@ async function answer(event) {
   const { request } = event
   const cache = await caches.open(KEPT)
   try {
-    const response = await fetch(request)
-    if (response.ok) event.waitUntil(cache.put(request, response.clone()))
+    const response = await fetch(request, FRESH)
+    if (response.ok) event.waitUntil(cache.put(request.url.split('?')[0], response.clone()))
     return isolated(response)
   } catch (error) {
-    const kept = await cache.match(request, { ignoreSearch: true })
+    const name = request.mode === 'navigate' ? './' : request
+    const kept = await cache.match(name, { ignoreSearch: true })
     if (kept) return isolated(kept)
     throw error
   }

@@ -1,39 +1,38 @@
 // The network and the sampling run, beside the page, which stays quick.
 //
-// To the worker: {draw: settings, id}, {maps: {x, t, c}, id}. From it: {loading, total}, {ready}, then for a run
-// {id, step: [x, t, x0], i} for each evaluation and {id, done: seconds}, or {id, maps}; {id, error} where it fails.
-// A run ends early where a newer one is asked for.
+// To the worker: {start: backend}, {draw: settings, id}, {maps: {x, t, c}, id}. From it: {about}, {loading, total},
+// {ready}; then for a run {id, step: [x, t, x0]} for each evaluation and {id, done: seconds}, or {id, maps}; and
+// {id, error} where it fails. A run ends early where a newer one is asked for.
 import { alphaBar, clamp, SAMPLERS, timeGrid } from './samplers.js'
 import { drawNoise, imageGenerators } from './random.js'
 
 const PIXELS = 32 * 32
 let about, session, Tensor, newest = 0, last = Promise.resolve()
 
-const loaded = {}
-async function fetchUnpacked(name, total) {
+// A file beside this one, unpacked; `heard` is told of the bytes that come
+async function read(name, heard = () => {}) {
   const response = await fetch(new URL(name, import.meta.url))
   if (!response.ok) throw new Error(`${name}: ${response.status} ${response.statusText}`)
-  const counted = new TransformStream({
-    transform(chunk, out) {
-      loaded[name] = (loaded[name] ?? 0) + chunk.length
-      postMessage({ loading: Object.values(loaded).reduce((a, b) => a + b), total })
-      out.enqueue(chunk)
-    },
-  })
-  const unpacked = response.body.pipeThrough(counted).pipeThrough(new DecompressionStream('gzip'))
-  return new Uint8Array(await new Response(unpacked).arrayBuffer())
+  const counted = new TransformStream({ transform(chunk, out) { heard(chunk.length); out.enqueue(chunk) } })
+  try {
+    const bytes = new Uint8Array(await new Response(response.body.pipeThrough(counted)).arrayBuffer())
+    if (bytes[0] !== 0x1f || bytes[1] !== 0x8b) return bytes                       // some servers unpack themselves
+    const unpacked = new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip'))
+    return new Uint8Array(await new Response(unpacked).arrayBuffer())
+  } catch { throw new Error(`${name} came incomplete or damaged`) }
 }
 
 // Is there a GPU? One that the processor plays (isFallbackAdapter) is slower than WebAssembly: only where it is wanted.
 async function hasGpu(wanted) {
   if (wanted === 'wasm') return false
   const adapter = await navigator.gpu?.requestAdapter().catch(() => null)
-  return Boolean(adapter && (wanted === 'webgpu' || !adapter.info.isFallbackAdapter))
+  return Boolean(adapter && (wanted === 'webgpu' || !(adapter.info ?? adapter).isFallbackAdapter))
 }
 
 // onnxruntime-web in its folder: on the GPU where there is one, else on the processor, with threads where they may be
 async function start(wanted) {
-  about = await (await fetch(new URL('about.json', import.meta.url))).json()
+  about = JSON.parse(new TextDecoder().decode(await read('about.json')))
+  postMessage({ about })
   for (const backend of await hasGpu(wanted) ? ['webgpu', 'wasm'] : ['wasm']) {
     try {
       const { module, binary } = about.runtime[backend]
@@ -41,7 +40,9 @@ async function start(wanted) {
       ort.env.logLevel = 'error'
       ort.env.wasm.numThreads = self.crossOriginIsolated ? Math.min(4, navigator.hardwareConcurrency ?? 1) : 1
       const total = about.bytes.model + about.bytes[backend]
-      const [model, wasm] = await Promise.all([fetchUnpacked('model.onnx.gz', total), fetchUnpacked(binary, total)])
+      let loading = 0
+      const heard = bytes => { loading += bytes; postMessage({ loading: Math.min(loading, total), total }) }
+      const [model, wasm] = await Promise.all([read('model.onnx.gz', heard), read(binary, heard)])
       ort.env.wasm.wasmBinary = wasm.buffer
       session = await ort.InferenceSession.create(model, { executionProviders: [backend] })
       Tensor = ort.Tensor
@@ -88,11 +89,10 @@ async function draw(settings, id) {
     return eps.map((e, i) => clamp((x[i] - noise * e) / signal))
   }
   const began = performance.now()
-  let i = 0
   for await (const step of run(denoise, fresh(), timeGrid(steps, spacing), fresh)) {
     await new Promise(resolve => setTimeout(resolve))                              // a newer wish may have come
     if (id !== newest) return
-    postMessage({ id, step, i: i++ })
+    postMessage({ id, step })
   }
   postMessage({ id, done: (performance.now() - began) / 1000 })
 }
@@ -106,7 +106,7 @@ async function maps({ x, t, c }, id) {
 self.onmessage = async ({ data }) => {
   const { id } = data
   try {
-    if (data.start) postMessage({ ready: await start(data.start), about })
+    if (data.start) postMessage({ ready: await start(data.start) })
     if (data.draw) { newest = id; await draw(data.draw, id) }
     if (data.maps) await maps(data.maps, id)
   } catch (error) {
