@@ -12,7 +12,7 @@ from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellExecutionError, CellTimeoutError
 
 UNFINISHED = re.compile(r'(?i)\bto be (computed|written|measured)\b|not measured yet|\bso far that\b|\b(TODO|FIXME)\b')
 root = Path(__file__).parent.parent
@@ -31,17 +31,27 @@ def essence(said: str, sized: bool) -> str:
     if sized: said = re.sub(r'[-+]?\b\d[\d,]*', '#', said)
     return re.sub(r'\s+', ' ', said).strip()
 
+def executed(stored, folder: Path):
+    "The notebook, run; once more where no answer came: a kernel's message was seen to get lost."
+    for last in False, True:
+        fresh = nbformat.from_dict(json.loads(json.dumps(stored)))
+        client = NotebookClient(fresh, timeout=600, kernel_name='python3', resources={'metadata': {'path': folder}},
+                                extra_arguments=['--IPKernelApp.log_level=40'])
+        try:
+            client.execute()
+            return fresh
+        except CellTimeoutError:
+            if last: raise
+
 def differences(path: Path) -> list:
     "What is stale in a notebook, as texts."
-    stored = nbformat.read(path, 4)
-    fresh, pages = nbformat.from_dict(json.loads(json.dumps(stored))), []
+    stored, pages = nbformat.read(path, 4), []
     for cell in stored.cells:
         said = cell.source if cell.cell_type == 'markdown' else text(cell)
         if found := UNFINISHED.search(said): pages.append(f'unfinished: "{found.group(0)}"')
-    client = NotebookClient(fresh, timeout=1800, kernel_name='python3', resources={'metadata': {'path': path.parent}},
-                            extra_arguments=['--IPKernelApp.log_level=40'])
-    try: client.execute()
+    try: fresh = executed(stored, path.parent)
     except CellExecutionError as e: return [*pages, f'fails: {e.ename}: {e.evalue[:500]}']
+    except CellTimeoutError as e: return [*pages, f'hangs: {e}']
     sized = any(re.search(r'\bpreset\(\)', cell.source) for cell in stored.cells)
     for old, new in zip(stored.cells, fresh.cells):
         if old.cell_type != 'code' or re.search('#.* depends on the ', old.source): continue
