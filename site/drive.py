@@ -45,10 +45,9 @@ class Page:
         self.wait()
 
     def wait(self):
-        "Until the run that was asked for last is drawn, and its attention."
-        self.page.wait_for_timeout(200)                                          # the page waits, too: for more wishes
-        self.page.wait_for_function('self.explorer?.run?.done', timeout=120_000)
-        self.page.wait_for_function('Array.isArray(explorer.maps)', timeout=20_000)
+        "Until what the controls say is drawn, and its attention."
+        self.page.wait_for_function('self.explorer?.settled', timeout=120_000)
+        self.page.wait_for_function('Array.isArray(explorer.maps)', timeout=60_000)
 
     def set(self, **values):
         "Move the controls with these ids, wait for the run."

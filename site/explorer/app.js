@@ -54,6 +54,7 @@ function wish() {
 // ---- the run
 
 function draw() {
+  if (!document.body.dataset.backend) return                                        // `ready` draws what is wanted then
   const wanted = settings()
   run = { id: ++newest, wanted, steps: [], done: false }
   shown = {}
@@ -105,8 +106,8 @@ function showPictures(step) {
 }
 
 function showRun() {
+  if (!run?.steps.length) return
   const step = stepAt()
-  if (!step) return
   showPictures(step)
   showAttention()
 }
@@ -333,7 +334,8 @@ async function begin() {
 // For tests, and for the curious at the console
 self.explorer = {
   get run() { return run },
-  get maps() { return shown[keyShown()] },
+  get settled() { return Boolean(run?.done) && JSON.stringify(run.wanted) === JSON.stringify(settings()) },
+  get maps() { return run && shown[keyShown()] },
   get firstPicture() { return firstPicture },
 }
 begin()
