@@ -86,7 +86,9 @@ def write_sources(folder: Path):
     for name in api.modules: (folder / 'api' / f'{name}.md').write_text(api.page(name), encoding='utf-8')
     (folder / 'api' / 'index.md').write_text(api.overview(), encoding='utf-8')
     shutil.copytree(nbs / 'images', folder / 'images')
-    if not (here / 'node_modules').exists(): subprocess.run([shutil.which('npm'), 'ci'], cwd=here, check=True)
+    if not (here / 'node_modules').exists():
+        if not (npm := shutil.which('npm')): sys.exit('npm is needed, which comes with Node.js')
+        subprocess.run([npm, 'ci'], cwd=here, check=True)
 
 def add_explorer(folder: Path):
     "The page in which the shipped network draws."

@@ -3,7 +3,7 @@
 Fails where the images differ, the page writes an error or asks another host, or something doesn't answer; prints what
 a reader waits for. `--pictures FOLDER` keeps screenshots. Needs Chromium: Debian's, or `playwright install chromium`.
 """
-import argparse, http.server, os, shutil, threading
+import argparse, http.server, os, shutil, threading, time
 from pathlib import Path
 
 import torch
@@ -72,7 +72,6 @@ def compare(page: Page, model, label: int, **wanted):
     print(f'{wanted["sampler"]:9} class {label}, seed {seed:3}: pixels differ by {differ.max():.1e} at most, '
           f'{differ.mean():.1e} on average')
     expect(f'images of {wanted["sampler"]} within {TOLERANCE}', differ.max() < TOLERANCE)
-    return x0
 
 def images_agree(page: Page, model):
     "Class, seed, guidance, number and sampler: the page draws what the library draws."
@@ -148,13 +147,16 @@ def attention_agrees(page: Page, model):
 def frames_a_second(page: Page) -> float:
     "How often the picture is drawn while the pointer is dragged over it for two seconds."
     box = page.page.locator('#chosen').bounding_box()
-    page.page.evaluate('''() => { self.frames = 0; const began = performance.now()
-        const count = () => { self.frames++; if (performance.now() - began < 2000) requestAnimationFrame(count) }
-        requestAnimationFrame(count) }''')
-    for i in range(100):
-        page.page.mouse.move(box['x'] + box['width'] * (i * 7 % 100) / 100, box['y'] + box['height'] * i / 100)
-    page.page.wait_for_timeout(2000)
-    return page.page.evaluate('self.frames') / 2
+    page.page.evaluate("""() => { const began = performance.now(), it = self.counted = { frames: 0 }
+        const count = () => {
+            it.frames++; it.seconds = (performance.now() - began) / 1000; requestAnimationFrame(count)
+        }
+        requestAnimationFrame(count) }""")
+    began, i = time.perf_counter(), 0
+    while time.perf_counter() - began < 2:                                       # the pointer never rests
+        page.page.mouse.move(box['x'] + box['width'] * (i * 7 % 100) / 100, box['y'] + box['height'] * (i % 100) / 100)
+        i += 1
+    return page.page.evaluate('self.counted.frames / self.counted.seconds')
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
